@@ -1,0 +1,1 @@
+"""Where builds run for their users."""

@@ -1,0 +1,1 @@
+"""Durable execution: a workflow that goes on after the process was killed."""

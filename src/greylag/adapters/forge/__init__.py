@@ -1,0 +1,1 @@
+"""Where repositories live. One of the two places that start processes (git, hardened)."""

@@ -1,0 +1,109 @@
+"""Upstream: one model endpoint as the gateway sees it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from greylag.egress.permit import Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Rates in millionths of a US dollar per million tokens, and where they come from."""
+
+    input_usd_micros: int
+    output_usd_micros: int
+    cache_read_usd_micros: int
+    cache_write_usd_micros: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request in the Anthropic Messages protocol: the exact body that would leave, and headers worth passing on."""
+
+    path: str
+    model: str
+    body: bytes
+    headers: Mapping[str, str]
+    max_tokens: int
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """Status, headers and the body as it comes, chunk by chunk. The reader must exhaust or close ``chunks``."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
+class Upstream(Protocol):
+    """One endpoint of the fact base. ``label`` is shown wherever a person sees its work (empty for a real model)."""
+
+    endpoint: str
+    label: str
+
+    def price(self, model: str) -> Price | None:
+        """Return the rates of ``model``; None for unknown, which the gateway refuses."""
+        ...
+
+    async def send(self, permit: Permit, call: ModelCall) -> ModelReply:
+        """Send ``call``. The permit is for stage ``prompt`` towards this endpoint with the body's digest."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReceipt:
+    """What one settled call was: money in millionths of a US dollar, place as observed in the reply or ``unknown``."""
+
+    number: int
+    endpoint: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd_micros: int
+    decision_id: str
+    observed_place: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunGrant:
+    """What one run may spend and on what. ``spent_usd_micros`` is what the task has already cost."""
+
+    task_id: str
+    run_id: str
+    region: str
+    endpoint: str
+    level: str
+    cap_usd_micros: int
+    spent_usd_micros: int
+    max_calls: int
+    on_turn: Callable[[TurnReceipt], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run's own door to the model: a UNIX socket and a token that is good for nothing else."""
+
+    socket: Path
+    token: str
+
+
+class Gateway(Protocol):
+    """Opens one session per run; decides, reserves, sends, settles and keeps a receipt for each call."""
+
+    async def open(self, grant: RunGrant) -> Session:
+        """Listen for one run. Raises OperatorError ``GL-GATEWAY-001`` for an endpoint that is not configured."""
+        ...
+
+    async def close(self, run_id: str) -> None:
+        """Stop listening and forget the token; calls under way are ended and settled."""
+        ...

@@ -1,0 +1,53 @@
+"""What the platform was told about a repository by its operator, never by the repository itself."""
+
+from dataclasses import dataclass, field
+
+LEVELS = ("public", "internal", "confidential", "restricted")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One place a build is released to, in order of promotion.
+
+    ``command`` starts the service; ``{port}`` in it becomes the port, ``{release}`` the folder of the unpacked build.
+    ``health_path`` must answer 2xx within ``health_timeout_seconds`` for a release to stand. ``region``: where it is.
+    """
+
+    name: str
+    region: str
+    command: tuple[str, ...]
+    health_path: str = "/"
+    port: int = 0
+    health_timeout_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository on the built-in forge and how its changes are checked, built and released.
+
+    ``verify`` holds commands as argument lists; empty means: found by content (pytest, npm). ``build`` is ``auto``,
+    ``wheel``, ``npm`` or ``archive``. ``keywords`` help intake to find the repository from a sentence.
+    ``requirements`` are wheels-only pip requirements put into the repository's own read-only toolchain layer.
+    """
+
+    name: str
+    region: str
+    level: str = "internal"
+    default_branch: str = "main"
+    verify: tuple[tuple[str, ...], ...] = ()
+    build: str = "auto"
+    keywords: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    environments: tuple[Environment, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may use the platform. ``roles`` ⊆ requester, reviewer, operator, auditor."""
+
+    name: str
+    roles: tuple[str, ...]
+    email: str = ""
+
+
+ROLES = ("requester", "reviewer", "operator", "auditor")
