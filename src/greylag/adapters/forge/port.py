@@ -1,5 +1,6 @@
 """Forge: repositories, branches, commits, merges; and the only reader of a workspace that an agent touched."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +62,15 @@ class Forge(Protocol):
 
         Raises RequestRefused: ``GL-FORGE-001`` name taken, ``GL-FORGE-002`` not a git repository or not reachable,
         ``GL-FORGE-003`` it has uncommitted changes (a dirty path), ``GL-FORGE-004`` it is empty.
+        """
+        ...
+
+    async def create(
+        self, permit: Permit, name: str, files: Mapping[str, bytes], executable: frozenset[str], text: CommitText
+    ) -> str:
+        """Make repository ``name`` with one commit of ``files`` (relative path to content) on ``main``; return its id.
+
+        Raises RequestRefused ``GL-FORGE-001`` where the name is taken, ``GL-FORGE-010`` for an unsafe path.
         """
         ...
 
