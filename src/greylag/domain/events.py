@@ -76,7 +76,10 @@ class TaskPlaced:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """One attempt began. ``round`` counts follow-ups, ``attempt`` counts tries within a round, both from 1."""
+    """One attempt began. ``round`` counts follow-ups, ``attempt`` counts tries within a round, both from 1.
+
+    ``follow_ups`` is how many follow-ups its prompt holds, so that one that came in between is never lost.
+    """
 
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.WORKING
     run_id: RunId
@@ -85,15 +88,7 @@ class RunStarted:
     base_commit: str
     prompt: Reference
     prompt_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressNoted:
-    """The agent did something worth a line; text is bounded and already cleaned for display."""
-
-    moves_to: ClassVar[TaskStatus | None] = None
-    run_id: RunId
-    text: str
+    follow_ups: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +338,7 @@ class TaskFailed:
 
 
 Event = (
-    TaskReceived | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted | ProgressNoted
+    TaskReceived | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested

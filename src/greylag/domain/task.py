@@ -31,6 +31,7 @@ class Run:
     status: RunStatus
     base_commit: str
     prompt: Reference
+    follow_ups: int = 0
     turns: int = 0
     cost_usd_micros: int = 0
     detail: str = ""
@@ -160,6 +161,11 @@ class Task:
         return self.runs[-1] if self.runs else None
 
     @property
+    def unread_follow_ups(self) -> bool:
+        """Whether somebody said more than the newest run was told."""
+        return len(self.follow_ups) > max((run.follow_ups for run in self.runs), default=0)
+
+    @property
     def cost_usd_micros(self) -> int:
         """What the task's settled model calls have cost so far."""
         return sum(run.cost_usd_micros for run in self.runs)
@@ -267,7 +273,7 @@ def _apply_run(task: Task, event: ev.RunStarted | ev.TurnSettled | ev.RunFinishe
     if isinstance(event, ev.RunStarted):
         run = Run(
             run_id=event.run_id, round=event.round, attempt=event.attempt, status=RunStatus.STARTED,
-            base_commit=event.base_commit, prompt=event.prompt,
+            base_commit=event.base_commit, prompt=event.prompt, follow_ups=event.follow_ups,
         )  # fmt: skip
         return replace(task, runs=(*task.runs, run))
     current = next((run for run in task.runs if run.run_id == event.run_id), None)

@@ -1,9 +1,11 @@
 """Chat: says things in a task's thread, each thing once."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from greylag.domain.ids import TaskId
+from greylag.domain.references import Reference
 from greylag.egress.permit import Permit
 
 
@@ -11,12 +13,13 @@ from greylag.egress.permit import Permit
 class Said:
     """One thing to say. ``kind`` ∈ text, card, progress, question, error; ``key`` makes saying it twice saying it once.
 
-    ``text`` is Markdown-free plain text; the backend escapes for its own surface.
+    ``text`` is Markdown-free plain text; the backend escapes for its own surface. ``body`` is where it rests already.
     """
 
     task_id: TaskId
     kind: str
     text: str
+    body: Reference
     key: str
     author: str = "greylag"
 
@@ -27,6 +30,6 @@ class Chat(Protocol):
     name: str
     where: str
 
-    def say(self, permit: Permit, said: Said) -> None:
+    def say(self, permit: Permit, said: Said, at: datetime) -> None:
         """Say it. The permit is for stage ``chat`` towards ``where``."""
         ...
