@@ -3,6 +3,7 @@
 from greylag.adapters.deploy.port import Health
 from greylag.adapters.store.port import Deployment
 from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.releases import restore
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, IntegrityError, RequestRefused
 from greylag.domain.ids import ReleaseId, TaskId, derived_id
@@ -96,22 +97,9 @@ async def _put_back(
     if previous is None:
         await cell.deployer.stop(repository.name, environment)
         return "Nothing ran there before, so nothing runs there now."
-    health = await restore(cell, repository, environment, previous, f"rollback/{task.task_id}")
-    state = "answers again" if health.healthy else f"does NOT answer ({health.detail}): a person must look now"
-    return f"{previous.name} ({previous.digest[:19]}…) is back and {state}."
-
-
-async def restore(
-    cell: Cell, repository: Repository, environment: Environment, deployment: Deployment, key: str
-) -> Health:
-    """Make ``environment`` run an earlier ``deployment`` again, through the door like any other release."""
-    asset = Asset("build", repository.level, cell.region, deployment.digest, deployment.artifact.size_bytes)
-    target = Target("environment", f"environment:{repository.name}/{environment.name}")
-    hop = Hop(Stage.DEPLOY, PLATFORM, "deploy", asset, target, key, deployment.task_id)
-    permit = await cell.admit(hop)
-    content = cell.vault.get(deployment.artifact, subject=deployment.task_id)
+    key = f"put-back/{task.task_id}/{environment.name}"
     try:
-        await cell.deployer.apply(permit, repository.name, environment, deployment.digest, content)
-        return await cell.deployer.health(repository.name, environment)
+        await restore(cell, repository, environment, previous, key)
     except (BackendError, RequestRefused) as error:
-        return Health(False, str(error))
+        return f"{previous.name} should be back but is NOT: {error}"
+    return f"{previous.name} ({previous.digest[:19]}…) is back and answers."
