@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import date
 
-from greylag.governance.facts.values import ANYWHERE, MAX_ROWS, UNKNOWN, Place, TargetFact, fact_error
+from greylag.governance.facts.values import ANYWHERE, GLOB_KINDS, MAX_ROWS, UNKNOWN, Place, TargetFact, fact_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class FactBase:
                 names = [row.row for row in rows]
                 twice = sorted({name for name in names if names.count(name) > 1})
                 raise fact_error("004", f"there are two rows for {', '.join(f'`{name}`' for name in twice[:5])}.")
-        globs = sorted((target for target in self.targets if target.covers_many), key=lambda row: -len(row.name))
+        globs = [row for row in self.targets if row.covers_many and row.kind in GLOB_KINDS]
         object.__setattr__(self, "places", tuple(sorted(self.places, key=lambda row: row.name)))
         object.__setattr__(self, "targets", tuple(sorted(self.targets, key=lambda row: (row.kind, row.name))))
         object.__setattr__(self, "_places", places)
         object.__setattr__(self, "_targets", targets)
-        object.__setattr__(self, "_globs", tuple(globs))
+        object.__setattr__(self, "_globs", tuple(sorted(globs, key=lambda row: -len(row.name))))
 
     def place(self, name: str) -> Place | None:
         """Return the row of a place that may decide, None for unknown."""

@@ -63,7 +63,10 @@ class CedarPolicy:
             # With the schema: a handle parsed without it knows no action groups, and a forbid on one never matches.
             self._entities = cedarpy.Entities.from_json_str(json.dumps(entities(facts)), self._schema)
         except ValueError as error:
-            raise pack_error("016", pack.name, f"its schema and the facts do not fit: {error}") from error
+            raise pack_error(
+                "016", pack.name, f"its schema and the facts do not fit: {error}",
+                "take the attributes of `Target` from the shipped schema.",
+            ) from error  # fmt: skip
         self._sing()
 
     def with_facts(self, facts: FactBase) -> "CedarPolicy":
