@@ -1,7 +1,7 @@
 """A scripted Agent Client Protocol agent of the standard library alone.
 
 The prompt is its script, one step a line: ``say TEXT``, ``run SHELL`` (asks permission first), ``ask METHOD`` (of the
-client), ``raw JSON`` (sends the line as it is), ``error TEXT``, ``stop REASON``, ``exit CODE``, ``hang``.
+client), ``raw JSON`` (sends the line as it is), ``opened`` (says what the session was opened with), ``error TEXT``, ``stop REASON``, ``exit CODE``, ``hang``.
 Options of its command line bend its manners: ``--version N``, ``--modes``, ``--auth``, ``--deny-only``, ``--deaf``.
 """
 
@@ -11,7 +11,7 @@ import sys
 import threading
 
 cancelled = threading.Event()
-inbox, child = [], []
+inbox, child, opened = [], [], {}
 arrived = threading.Condition()
 options = sys.argv[1:]
 
@@ -80,6 +80,7 @@ STEPS = {
     "say": say,
     "run": run,
     "ask": ask,
+    "opened": lambda _: say(json.dumps(opened)),
     "raw": lambda line: sys.stdout.write(line + "\n"),
     "exit": give_up,
     "hang": lambda _: threading.Event().wait(),
@@ -108,6 +109,7 @@ def answer(method, params):
     if method == "session/new" and "--auth" in options:
         return {"error": {"code": -32000, "message": "Authentication required"}}
     if method == "session/new":
+        opened.update(params)
         modes = [{"id": mode, "name": mode} for mode in ("auto", "bypassPermissions")]
         state = {"modes": {"currentModeId": "auto", "availableModes": modes}} if "--modes" in options else {}
         return {"result": {"sessionId": "s1", **state}}

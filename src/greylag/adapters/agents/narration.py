@@ -9,6 +9,7 @@ from greylag.adapters.sandbox.port import WORKSPACE
 LINES_AT_ONCE = 12
 LINES_A_SECOND = 0.5
 LINES_A_RUN = 300
+_HELD_LENGTH = 4000
 
 _TOOLS = {
     "Edit": ("edits", "file_path"), "MultiEdit": ("edits", "file_path"), "Write": ("writes", "file_path"),
@@ -36,26 +37,26 @@ class Narrator:
         self._since = monotonic()
         self._told = 0
         self._last = ""
-        self._held = ""
+        self._held: str | bytes = ""
 
     async def say(self, text: str | bytes) -> None:
         """Tell one line, unless it is empty, the same as the last, or too soon."""
-        line = self.clean(text)
-        if not line or line in (self._last, self._held):
-            return
         now = self._monotonic()
         self._allowance = min(LINES_AT_ONCE, self._allowance + (now - self._since) * LINES_A_SECOND)
         self._since = now
         if self._allowance < 1 or self._told >= LINES_A_RUN:
-            self._held = line
+            self._held = text[:_HELD_LENGTH]  # cleaned only if it is told: a flood must cost next to nothing
             return
-        self._allowance -= 1
-        await self._pass_on(line)
+        line = self.clean(text)
+        if line and line != self._last:
+            self._allowance -= 1
+            await self._pass_on(line)
 
     async def finish(self) -> None:
         """Tell the newest line that was held back, if any."""
-        if self._held:
-            await self._pass_on(self._held)
+        line = self.clean(self._held)
+        if line and line != self._last:
+            await self._pass_on(line)
 
     def clean(self, text: str | bytes, limit_chars: int = 200) -> str:
         """Return ``text`` as a display line without the secrets."""

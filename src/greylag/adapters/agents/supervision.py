@@ -78,7 +78,7 @@ def _answer_of(talking: asyncio.Task[object]) -> object:
 
 async def _leave(process: SandboxProcess) -> None:
     with contextlib.suppress(BackendError):
-        await process.close_input()
+        await _within(process.close_input(), EXIT_GRACE_SECONDS)
     leaving = asyncio.create_task(process.wait())
     try:
         await asyncio.wait({leaving}, timeout=EXIT_GRACE_SECONDS)

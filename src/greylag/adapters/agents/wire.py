@@ -12,6 +12,8 @@ import orjson
 from greylag.adapters.agents.transcript import Transcript
 from greylag.adapters.sandbox.port import SandboxProcess
 
+_LINES_AT_ONCE = 50
+
 
 class JsonLines:
     """One conversation. Lines that aren't a JSON object are noted in the transcript and skipped."""
@@ -29,7 +31,7 @@ class JsonLines:
 
     async def messages(self) -> AsyncIterator[dict[str, object]]:
         """Yield what the program sends until it closes its output."""
-        async for line in self._process.lines():
+        async for line in lines_of(self._process):
             if not line.strip():
                 continue
             try:
@@ -41,6 +43,16 @@ class JsonLines:
                 yield message
             else:
                 self._transcript.add("noise", line[:1000].decode("utf-8", "replace"))
+
+
+async def lines_of(process: SandboxProcess) -> AsyncIterator[bytes]:
+    """Yield the program's lines, letting the rest of the platform work in between however fast they come."""
+    count = 0
+    async for line in process.lines():
+        count += 1
+        if count % _LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        yield line
 
 
 def mapping(value: object) -> Mapping[str, object]:

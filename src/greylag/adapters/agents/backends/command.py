@@ -11,11 +11,13 @@ from greylag.adapters.agents.port import AgentResult, Assignment
 from greylag.adapters.agents.setting import command_of, sandbox_spec, secrets_of
 from greylag.adapters.agents.supervision import Conversation, end_in_words, supervise
 from greylag.adapters.agents.transcript import Transcript
+from greylag.adapters.agents.wire import lines_of
 from greylag.adapters.sandbox.port import Ended, EndReason, Mount, Probe, SandboxProcess
 from greylag.domain.errors import BackendError
 
 PROMPT_FILE = "/run/greylag/prompt.txt"
 _LAST_LINES = 5
+_LINE_BYTES = 10_000
 _DETAIL_CHARS = 800
 
 
@@ -61,16 +63,17 @@ class _Run:
     def __init__(self, narrator: Narrator, transcript: Transcript) -> None:
         self.narrator = narrator
         self._transcript = transcript
-        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._last: deque[bytes] = deque(maxlen=_LAST_LINES)
 
     async def talk(self, process: SandboxProcess, prompt: bytes) -> Ended:
         self._transcript.add("prompt", prompt.decode())
         feeding = asyncio.create_task(_feed(process, prompt))
         try:
-            async for line in process.lines():
-                self._transcript.add("stdout", line[:10_000].decode("utf-8", "replace"))
+            async for line in lines_of(process):
+                start = line[:_LINE_BYTES]
+                self._transcript.add("stdout", start.decode("utf-8", "replace"))
                 # A progress bar redraws its line after a carriage return: only its last state is worth a line.
-                shown = self.narrator.clean(line.rstrip().rpartition(b"\r")[2])
+                shown = start.rstrip().rpartition(b"\r")[2]
                 if shown:
                     self._last.append(shown)
                     await self.narrator.say(shown)
@@ -87,10 +90,11 @@ class _Run:
         transcript = self._transcript.to_bytes()
         if conversation.interrupted:
             return AgentResult("stopped", "it was stopped by a person", transcript)
+        printed = [line for line in map(self.narrator.clean, self._last) if line]
         if ended.reason is EndReason.EXITED and ended.exit_code == 0:
-            return AgentResult("finished", self._last[-1] if self._last else "it ended without a word", transcript)
+            return AgentResult("finished", printed[-1] if printed else "it ended without a word", transcript)
         words = [line for line in map(self.narrator.clean, errors.splitlines()[-_LAST_LINES:]) if line]
-        said = " | ".join(words or self._last)
+        said = " | ".join(words or printed)
         detail = f"{end_in_words(ended, assignment.limits)}: {said}" if said else end_in_words(ended, assignment.limits)
         return AgentResult("failed", self.narrator.clean(detail, _DETAIL_CHARS), transcript)
 
