@@ -38,4 +38,6 @@ def _toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OperatorError("GL-SETTINGS-004", f"{path} can't be used: {error}.", "mend it, or move it away.") from error
+        raise OperatorError(
+            "GL-SETTINGS-004", f"{path} can't be used: {error}.", "mend it, or move it away."
+        ) from error

@@ -143,6 +143,7 @@ class RunVerified:
     summary: str
     report: Reference
     verifiers: tuple[str, ...] = ()
+    results: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,14 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceSealed:
+    """The signed evidence as it stands at the end: with approvals and proofs that its decisions are in the ledger."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    evidence: Reference
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRefused:
     """The platform may not, or can't, do this; rule and remedy were told."""
 
@@ -341,7 +350,7 @@ Event = (
     TaskReceived | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
-    | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
+    | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested | EvidenceSealed
     | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
 )  # fmt: skip
 

@@ -21,7 +21,9 @@ class RemoteRefusal(GreylagError):
 
     def __init__(self, status: int, body: Mapping[str, str]) -> None:
         super().__init__(
-            body.get("code", f"HTTP {status}"), body.get("message", "no message"), body.get("remedy", "run `greylag doctor`.")
+            body.get("code", f"HTTP {status}"),
+            body.get("message", "no message"),
+            body.get("remedy", "run `greylag doctor`."),
         )
         self.exit_code = 3 if status == 451 else 2 if status < 500 else 1  # type: ignore[misc]  # per answer
 

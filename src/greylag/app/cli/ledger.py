@@ -32,7 +32,10 @@ def show(
 ) -> None:
     """Show entries: what was decided, by which rules, for what towards where."""
     with connect(as_person) as session:
-        entries = [{"index": e["index"], **json.loads(e["body"])} for e in session.get("/ledger/entries", start=start, limit=limit)]
+        entries = [
+            {"index": e["index"], **json.loads(e["body"])}
+            for e in session.get("/ledger/entries", start=start, limit=limit)
+        ]
     wanted = [entry for entry in entries if not task or str(entry.get("task_id", "")).startswith(task)]
     rows = [
         (

@@ -64,7 +64,11 @@ class Session:
         return self._call("GET", path).content
 
     def _call(
-        self, method: str, path: str, query: Mapping[str, str | float] | None = None, body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | float] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> httpx.Response:
         if self._client is None:
             raise RuntimeError("a Session is used inside `with`")

@@ -57,7 +57,9 @@ def login_form() -> HTMLResponse:
 
 
 @router.post("/login")
-def login(request: Request, token: Annotated[str, Form(max_length=200)], platform: Wired) -> HTMLResponse | RedirectResponse:
+def login(
+    request: Request, token: Annotated[str, Form(max_length=200)], platform: Wired
+) -> HTMLResponse | RedirectResponse:
     """Sign in with a person's token."""
     if platform.directory.person_by_token(token.strip()) is None:
         return _page("login.html", status=403, person=None, problem="No person has this token.")
@@ -79,7 +81,9 @@ def logout() -> RedirectResponse:
 def index(request: Request, platform: Wired) -> HTMLResponse:
     """Show the newest tasks and the place to ask."""
     who = _who(request)
-    tasks = [task_out(task, platform.cell.labels.get(task.endpoint, "")) for task in platform.cell.events.tasks(limit=50)]
+    tasks = [
+        task_out(task, platform.cell.labels.get(task.endpoint, "")) for task in platform.cell.events.tasks(limit=50)
+    ]
     repositories = [repository.name for repository in platform.directory.repositories()]
     return _page("index.html", person=who.person, tasks=tasks, repositories=repositories)
 
