@@ -133,6 +133,24 @@ def _payload(change: dict[str, object], key: Ed25519PrivateKey = KEY) -> dict[st
     return sign_statement(evidence_statement(FINAL) | change, key)
 
 
+def test_the_same_envelope_in_other_bytes_is_refused() -> None:
+    parsed = json.loads(ENVELOPE)
+    signature = parsed["signatures"][0]["sig"]
+    assert signature.endswith("==")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    stray = signature[:-3] + alphabet[alphabet.index(signature[-3]) + 1] + "=="
+    assert base64.b64decode(stray) == base64.b64decode(signature), "the last digit holds bits that nobody reads"
+    for other in (
+        json.dumps(parsed).encode(),
+        ENVELOPE + b"\n",
+        ENVELOPE.replace(b'{"payload"', b'{"payload":"","payload"', 1),
+        ENVELOPE.replace(signature.encode(), stray.encode()),
+    ):
+        assert other != ENVELOPE
+        with pytest.raises(IntegrityError, match="GL-EVIDENCE-001"):
+            verify_envelope(other, KEY.public_key())
+
+
 @pytest.mark.parametrize(
     "envelope",
     [
