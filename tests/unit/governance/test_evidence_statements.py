@@ -49,7 +49,7 @@ REVIEW = ChangeEvidence(
     verifier_runs=(VerifierRun("pytest", ("pytest", "-q"), 0, True, TREE, (("passed", 12), ("failed", 0)), sha("r")),),
     decisions=("dec_1", "dec_2"),
 )  # fmt: skip
-GOLDEN_EVIDENCE = "c918ff52ad44b07a29596cd398a83449434d499e46ed501cd1487edc20c12047"
+GOLDEN_EVIDENCE = "8c4331e9552612017cc1464ac486a75bd22711226269db7d7844e91f8acd375b"
 GOLDEN_PROVENANCE = "14d6e6d4d2f73aa1615e97b0240b2bdb99759b655974c895f1513c11b28c8093"
 STORED = "sha256:" + hashlib.sha256(envelope_bytes(sign_statement(evidence_statement(REVIEW), KEY))).hexdigest()
 SUBJECT = subject_digest(REVIEW.diff_digest, REVIEW.build_digest, STORED)
