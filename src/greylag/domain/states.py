@@ -94,13 +94,13 @@ _STOPPED = (_T.CANCELLED, _T.FAILED, _T.REFUSED)
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     _T.RECEIVED: frozenset({_T.ASKED, _T.ACCEPTED, *_STOPPED}),
-    _T.ASKED: frozenset({_T.RECEIVED, _T.EXPIRED, _T.CANCELLED}),
+    _T.ASKED: frozenset({_T.RECEIVED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
     _T.ACCEPTED: frozenset({_T.PLACED, *_STOPPED}),
     _T.PLACED: frozenset({_T.WORKING, *_STOPPED}),
     _T.WORKING: frozenset({_T.WORKING, _T.VERIFIED, _T.HANDED_OVER, *_STOPPED}),
-    _T.HANDED_OVER: frozenset({_T.WORKING, _T.EXPIRED, _T.CANCELLED}),
-    _T.VERIFIED: frozenset({_T.IN_REVIEW, *_STOPPED}),
-    _T.IN_REVIEW: frozenset({_T.WORKING, _T.APPROVED, _T.REJECTED, _T.EXPIRED, _T.CANCELLED}),
+    _T.HANDED_OVER: frozenset({_T.WORKING, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
+    _T.VERIFIED: frozenset({_T.IN_REVIEW, _T.HANDED_OVER, *_STOPPED}),
+    _T.IN_REVIEW: frozenset({_T.WORKING, _T.APPROVED, _T.REJECTED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
     _T.APPROVED: frozenset({_T.MERGED, _T.WORKING, _T.IN_REVIEW, *_STOPPED}),
     _T.MERGED: frozenset({_T.RELEASING}),
     _T.RELEASING: frozenset({_T.RELEASING, _T.RELEASED, _T.ROLLED_BACK, _T.FAILED}),

@@ -1,0 +1,128 @@
+"""The composition root: settings → a wired platform. The only place that chooses backends."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.types import ASGIApp
+
+from greylag.adapters.agents.backends.acp import AcpAgent
+from greylag.adapters.agents.backends.claude import ClaudeAgent
+from greylag.adapters.agents.backends.command import CommandAgent
+from greylag.adapters.chat.backends.thread import BuiltinThread
+from greylag.adapters.deploy.backends.process import ProcessDeployer
+from greylag.adapters.engine.backends.dbos import DbosEngine
+from greylag.adapters.forge.backends.builtin import BuiltinForge
+from greylag.adapters.forge.http import smart_http
+from greylag.adapters.models.gateway import LocalGateway
+from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
+from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
+from greylag.adapters.store.opening import Control, open_cell, open_control
+from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.clock import SystemClock
+from greylag.app.home import prepare_home, read_operator_token
+from greylag.app.keys import public_bytes, sign, signing_key
+from greylag.app.lawbook import read_policy
+from greylag.app.models import choose_models
+from greylag.app.platform import Platform
+from greylag.app.settings import Settings, package_index_environment
+from greylag.app.tools import Tools, find_claude
+from greylag.delivery.cell import PLATFORM, Bounds, Cell
+from greylag.delivery.desk import Desk
+from greylag.delivery.releases import revive
+from greylag.delivery.workflow import deliver
+from greylag.domain.repository import Repository
+from greylag.domain.stages import Stage
+from greylag.egress.door import Door
+from greylag.egress.hop import Hop
+from greylag.egress.http import get_local
+from greylag.governance.evidence import envelope_bytes, sign_statement
+from greylag.governance.question import Asset, Target
+from greylag.adapters.sandbox.port import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A platform that works, and git over HTTP for its forge."""
+
+    platform: Platform
+    git: ASGIApp
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything lies in a home folder. Content lies only below ``cell``."""
+
+    home: Path
+    cell: Path
+    control_url: str
+    ledger_url: str
+    engine_url: str
+
+
+def places_of(settings: Settings, home: Path) -> Places:
+    """Return the layout for ``settings``: SQLite files, or one PostgreSQL database with a schema per cell's engine."""
+    cell = home / "cells" / settings.region.name
+    cell.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = settings.database_url.get_secret_value()
+    if url:
+        return Places(home, cell, url, url, url)
+    return Places(
+        home, cell, f"sqlite:///{home / 'control.db'}", f"sqlite:///{cell / 'ledger.db'}", f"sqlite:///{cell / 'engine.db'}"
+    )
+
+
+def open_stores(settings: Settings, home: Path) -> tuple[Control, SqlLedgerStore, Ed25519PrivateKey]:
+    """Open the control plane's database and the cell's ledger."""
+    prepare_home(home)
+    places = places_of(settings, home)
+    key = signing_key(places.cell / "keys")
+    control = open_control(places.control_url)
+    origin = f"greylag.ledger/{settings.region.name}"
+    ledger = open_cell(
+        places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness
+    )
+    return control, ledger, key
+
+
+async def open_platform(settings: Settings, home: Path) -> Opened:
+    """Wire everything, recover what was under way, and start to work.
+
+    Raises OperatorError for what must be mended first: settings, keys, another live process, a database that is away.
+    """
+    clock = SystemClock()
+    places = places_of(settings, home)
+    control, ledger, key = await asyncio.to_thread(open_stores, settings, home)
+    region = settings.region.name
+    sandbox = BubblewrapSandbox(places.cell / "sandbox")
+    forge = BuiltinForge(places.cell / "forge", network_env=package_index_environment())
+    chat = BuiltinThread(control.threads, region)
+    own = [
+        ("store", "control-plane"), ("pool", f"{sandbox.name}@{region}"), ("sandbox", sandbox.name),
+        ("forge", forge.name), ("chat", chat.where),
+    ]  # fmt: skip
+    policy = read_policy(settings, home, own=own, today=clock.now().date())
+    door = Door(policy, ledger, clock, region)
+    models = choose_models(settings, clock)
+    gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway")
+    tools = Tools(settings, places.cell / "tools", sandbox, door)
+    cell = Cell(
+        region=region, clock=clock, door=door, events=control.events, threads=control.threads,
+        directory=control.directory, deployments=control.deployments, ledger=ledger,
+        vault=LocalVault(places.cell / "vault", region), forge=forge, sandbox=sandbox,
+        agents={agent.name: agent for agent in (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())},
+        gateway=gateway, deployer=ProcessDeployer(places.cell / "deploy", sandbox, tools.own, get_local), chat=chat, toolbox=tools.toolbox,
+        sign=lambda message: sign(key, message),
+        seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
+        workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
+        default_agent=settings.agent.default, endpoint=models.endpoint, model=models.model, labels=models.labels,
+        bounds=bounds_of(settings),
+    )  # fmt: skip
+    engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
+    platform = _platform(settings, home, cell, engine, control, key)
+    await engine.launch(deliver(cell))
+    for problem in await revive(cell):
+        _log.warning("not revived: %s", problem)
+    await asyncio.to_thread(platform.desk.sweep)
+    return Opened(platform, smart_http(forge.root, _git_access(platform)))

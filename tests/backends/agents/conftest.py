@@ -1,0 +1,23 @@
+"""Real parts for the agents' tests."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agent_stage import Stage
+
+from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A stage of its own for each test."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    sockets = Path(tempfile.mkdtemp(prefix="gl-"))  # short: a UNIX socket's path has 107 bytes
+    sandbox = BubblewrapSandbox()
+    yield Stage(sandbox, workspace, sockets)
+    sandbox.discard(workspace)
+    shutil.rmtree(sockets)
