@@ -17,9 +17,10 @@ from greylag.domain.errors import BackendError, OperatorError
 
 _FALSE = "/bin/false"
 _SEARCHED = ("/usr/bin", "/usr/local/bin", "/bin", "/opt/git/bin", "/run/current-system/sw/bin")
-_OLDEST = (2, 36)
+_OLDEST = (2, 38)
 _STDERR_BYTES = 64 * 1024
 _CHUNK = 256 * 1024
+_GRACE_SECONDS = 2.0
 
 # Each of these is a way by which a repository, a user or a machine could make git start a program or write elsewhere.
 _CONFIG = (
@@ -179,10 +180,22 @@ async def require_version(git: Git) -> str:
     return text
 
 
-def end_group(process: asyncio.subprocess.Process) -> None:
-    """Kill ``process`` and everything it started (it leads a session of its own); already gone is fine."""
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End ``process`` and everything it started (it leads a session of its own); already gone is fine.
+
+    It is asked first, so that git removes its lock files; two seconds later it is killed.
+    """
+    if process.returncode is None:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+    _signal(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
 
 
 async def _collected(process: asyncio.subprocess.Process, stdin: bytes, bounds: GitBounds, verb: str) -> GitOutput:
@@ -206,8 +219,7 @@ async def _collected(process: asyncio.subprocess.Process, stdin: bytes, bounds: 
         ) from None
     finally:
         if process.returncode is None:
-            end_group(process)
-            await process.wait()
+            await asyncio.shield(end(process))
     return GitOutput(code, stdout, stderr)
 
 

@@ -5,7 +5,8 @@ New objects go to a quarantine folder first and enter a repository by `admit`, w
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from greylag.adapters.forge.git import Git, GitBounds, GitPlace
@@ -18,6 +19,7 @@ _LISTING = GitBounds(seconds=120.0, output_bytes=512 * 1024 * 1024)
 _PACK = GitBounds(seconds=300.0, output_bytes=1024 * 1024 * 1024)
 # The committer of everything the platform writes; the author is the person who asked.
 _COMMITTER = Author("Greylag", "greylag@platform.invalid")
+_REPLAY = CommitText(_COMMITTER, "replay", datetime(2000, 1, 1, tzinfo=UTC))
 _DROPPED_FROM_IDENTITY = {ord(char): None for char in "<>\n\r\0"}
 
 
@@ -89,6 +91,36 @@ async def patched_tree(git: Git, place: GitPlace, base: str, patch: bytes) -> st
     return tree
 
 
+async def replayed_tree(git: Git, place: GitPlace, onto: str, patch: bytes) -> str | None:
+    """Return the tree of commit ``onto`` with ``patch`` merged into it, None where it conflicts.
+
+    The patch names the blobs it was made from; a tree of just those is the common ancestor, as in ``git am --3way``.
+    Raises BackendError ``GL-FORGE-006`` where the patch or its blobs can't be read. Renames are not guessed.
+    """
+    assert place.index is not None  # noqa: S101 - a quarantine has one
+    fake = replace(place, index=place.index.with_name("ancestor"))
+    await git.run("read-tree", onto, place=place)
+    try:
+        await git.run("apply", f"--build-fake-ancestor={fake.index}", "-", place=place, stdin=patch)
+        before = (await git.run("write-tree", place=fake)).text
+        await git.run("apply", "--cached", "--whitespace=nowarn", "-", place=fake, stdin=patch)
+        after = (await git.run("write-tree", place=fake)).text
+    except BackendError as error:
+        if "which is not in current HEAD" in error.message:  # only a file's mode was changed, and the file is gone
+            return None
+        raise BackendError(
+            "GL-FORGE-006", f"the patch can't be read: {error.message}", "capture the workspace again."
+        ) from None
+    ancestor = await commit_tree(git, place, before, (), _REPLAY)
+    ours = await commit_tree(git, place, f"{onto}^{{tree}}", (ancestor,), _REPLAY)
+    theirs = await commit_tree(git, place, after, (ancestor,), _REPLAY)
+    merged = await git.run(
+        "merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs, place=place,
+        config=("merge.renames=false", "merge.directoryRenames=false"), ok=(0, 1), bounds=_LISTING,
+    )  # fmt: skip
+    return merged.text if merged.code == 0 else None
+
+
 async def diff_trees(git: Git, place: GitPlace, base: str, target: str, limit_bytes: int) -> bytes:
     """Return the binary patch between two treeish, always of the same form (no renames, full ids)."""
     output = await git.run(
@@ -132,7 +164,7 @@ def quarantine(repository: Path, scratch: Path) -> GitPlace:
 
 async def _refuse_new_gitlinks(git: Git, place: GitPlace, base: str, tree: str) -> None:
     raw = await git.run("diff-tree", "-r", "-z", "--no-renames", base, tree, place=place, bounds=_LISTING)
-    if any(line.startswith(b":") and line.split()[1] == GITLINK for line in raw.stdout.split(b"\0")):
+    if any(line.split()[1] == GITLINK for line in raw.stdout.split(b"\0")[:-1:2]):  # every other one is a path
         raise BackendError(
             "GL-FORGE-006",
             "the patch adds or changes a submodule, which the platform never writes.",

@@ -5,9 +5,13 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+_STALE_LOCK_SECONDS = 60.0  # git holds a ref's lock for milliseconds
+_STALE_PACK_SECONDS = 24 * 3600.0
 
 
 class Scratch:
@@ -42,6 +46,28 @@ class Scratch:
 def lock_file(folder: Path) -> Path:
     """Return the file whose lock says that ``folder`` is in use."""
     return folder.with_name(f"{folder.name}.lock")
+
+
+def sweep(repository: Path) -> bool:
+    """Remove what a killed git left in a bare ``repository``: old ref locks, half-received packs.
+
+    Says whether there was an old lock. Young ones belong to somebody who works.
+    """
+    stale = [lock for lock in repository.glob("refs/**/*.lock") if _older(lock, _STALE_LOCK_SECONDS)]
+    stale += [lock for lock in repository.glob("*.lock") if _older(lock, _STALE_LOCK_SECONDS)]
+    for lock in stale:
+        lock.unlink(missing_ok=True)
+    for half in (*repository.glob("objects/tmp_objdir-*"), *repository.glob("objects/pack/tmp_*")):
+        if _older(half, _STALE_PACK_SECONDS):
+            shutil.rmtree(half, ignore_errors=True) if half.is_dir() else half.unlink(missing_ok=True)
+    return bool(stale)
+
+
+def _older(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > seconds
+    except FileNotFoundError:
+        return False
 
 
 def _remove_abandoned(lock: Path) -> None:

@@ -1,12 +1,10 @@
 """The built-in forge: bare repositories in a folder of this machine, with a protected default branch each."""
 
 import asyncio
-import contextlib
 import errno
 import gzip
 import io
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from greylag.adapters.forge import names, objects, sources
 from greylag.adapters.forge.git import Git, GitBounds, GitPlace, require_version
 from greylag.adapters.forge.layout import GitFolder, lay_git_folder
 from greylag.adapters.forge.port import Capture, CaptureLimits, CommitText
-from greylag.adapters.forge.scratch import Scratch
+from greylag.adapters.forge.scratch import Scratch, sweep
 from greylag.adapters.forge.workspace.capture import Workspace, capture_workspace
 from greylag.adapters.forge.workspace.materialise import Checkout, materialise
 from greylag.domain.errors import BackendError, OperatorError, RequestRefused
@@ -22,7 +20,6 @@ from greylag.domain.stages import Stage
 from greylag.egress.permit import Permit
 
 _DEFAULT_BRANCH = "main"
-_STALE_LOCK_SECONDS = 60.0
 _MOVES = 5
 _ARCHIVE = GitBounds(seconds=300.0, output_bytes=1024 * 1024 * 1024)
 _DIFF_BYTES = 256 * 1024 * 1024
@@ -145,18 +142,8 @@ class BuiltinForge:
             return b""
         async with self._scratch.open() as scratch:
             place = objects.quarantine(repository, scratch)
-            await self._git.run("read-tree", onto, place=place)
-            applied = await self._git.run(
-                "apply", "--cached", "--3way", "--whitespace=nowarn", "-", place=place, stdin=patch, ok=(0, 1, 128)
-            )
-            if applied.code == 128:  # not a conflict: no patch at all
-                raise BackendError(
-                    "GL-FORGE-006", f"the patch can't be read: {applied.complaint}", "capture the workspace again."
-                )
-            if applied.code:
-                return None
-            tree = (await self._git.run("write-tree", place=place)).text
-            return await objects.diff_trees(self._git, place, onto, tree, _DIFF_BYTES)
+            tree = await objects.replayed_tree(self._git, place, onto, patch)
+            return None if tree is None else await objects.diff_trees(self._git, place, onto, tree, _DIFF_BYTES)
 
     async def push(
         self, permit: Permit, name: str, branch: str, base_commit: str, patch: bytes, text: CommitText
@@ -273,7 +260,7 @@ class BuiltinForge:
         )
         if result.code == 0:
             return True
-        if await self._tip(repository, branch) == old and not _remove_stale_locks(repository, ref):
+        if await self._tip(repository, branch) == old and not await asyncio.to_thread(sweep, repository):
             raise BackendError(
                 "GL-FORGE-016",
                 f"`{ref}` couldn't be moved: {result.complaint}",
@@ -286,17 +273,6 @@ class BuiltinForge:
 def default_branch_of(repository: Path) -> str:
     """Return the protected branch of a bare repository: the one its HEAD names."""
     return (repository / "HEAD").read_text().strip().removeprefix("ref: refs/heads/")
-
-
-def _remove_stale_locks(repository: Path, ref: str) -> bool:
-    """Remove ref locks that a killed git left (git holds them for milliseconds); say whether there was one."""
-    removed = False
-    for lock in (repository / f"{ref}.lock", repository / "packed-refs.lock"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - os.lstat(lock).st_mtime > _STALE_LOCK_SECONDS:
-                lock.unlink()
-                removed = True
-    return removed
 
 
 def _absolute(path: Path) -> Path:
