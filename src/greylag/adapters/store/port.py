@@ -1,6 +1,6 @@
 """Stores of the control plane and of a cell. All synchronous; callers in an event loop use a thread."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -148,10 +148,18 @@ class LedgerEntry:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A checkpoint as it is stored: ``note`` is the signed C2SP text, ``size`` the key it stands under."""
+
+    size: int
+    note: str
+
+
 class LedgerStore(Protocol):
     """One cell's ledger: entries, an RFC 6962 tree over them, and signed checkpoints, one per append."""
 
-    def append(self, entry: "dict[str, object]", *, key: str) -> int:
+    def append(self, entry: Mapping[str, object], *, key: str) -> int:
         """As `greylag.egress.door.LedgerLog.append`: durable, signed and witnessed when it returns."""
         ...
 
@@ -165,4 +173,27 @@ class LedgerStore(Protocol):
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint (C2SP tlog-checkpoint text)."""
+        ...
+
+    def checkpoints(self, after: int = 0, limit: int = 1000) -> Sequence[SignedCheckpoint]:
+        """Return the signed checkpoints of more than ``after`` entries, in order."""
+        ...
+
+
+class Witness(Protocol):
+    """Keeps the checkpoints of ledgers, outside of them."""
+
+    def keep(self, note: str) -> None:
+        """Keep a signed checkpoint for good; keeping it again is fine.
+
+        Raises IntegrityError ``GL-LEDGER-006`` where another root is kept for the same origin and size.
+        """
+        ...
+
+    def newest(self, origin: str) -> str | None:
+        """Return the largest checkpoint that was kept of ``origin``, None where there is none."""
+        ...
+
+    def checkpoints(self, origin: str, after: int = 0, limit: int = 1000) -> Sequence[SignedCheckpoint]:
+        """Return what was kept of ``origin`` for more than ``after`` entries, in order."""
         ...

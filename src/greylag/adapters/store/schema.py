@@ -1,0 +1,123 @@
+"""The tables of the control plane and of a cell, as they stand now. How they came to be: ``migrations/``.
+
+Times are text, ``YYYY-MM-DDTHH:MM:SS.ffffffZ``: the same on both databases, exact, and sorted as they are spelled.
+Values are JSON text. Ids compare byte by byte on both databases.
+"""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
+
+_ID = String().with_variant(String(collation="C"), "postgresql")
+
+CONTROL = MetaData()
+CELL = MetaData()
+CONTROL_VERSION_TABLE = "greylag_control_version"
+CELL_VERSION_TABLE = "greylag_cell_version"
+
+event = Table(
+    "greylag_event", CONTROL,
+    Column("task_id", _ID, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("data", Text, nullable=False),
+    Unique("task_id", "key", name="greylag_event_once"),
+)  # fmt: skip
+
+#: A projection of ``greylag_event``: may be thrown away at any time.
+task = Table(
+    "greylag_task", CONTROL,
+    Column("task_id", _ID, primary_key=True),
+    Column("status", String, nullable=False),
+    Column("repository", String),
+    Column("region", String, nullable=False),
+    Column("requester", String, nullable=False),
+    Column("received_at", String, nullable=False),
+    Column("changed_at", String, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("projection", Text, nullable=False),
+    Index("greylag_task_newest", "received_at", "task_id"),
+    Index("greylag_task_status", "status", "received_at"),
+    Index("greylag_task_repository", "repository", "received_at"),
+)  # fmt: skip
+
+thread_message = Table(
+    "greylag_thread_message", CONTROL,
+    Column("task_id", _ID, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("decision_id", String, nullable=False),
+    Unique("task_id", "key", name="greylag_thread_message_once"),
+)  # fmt: skip
+
+person = Table(
+    "greylag_person", CONTROL,
+    Column("name", _ID, primary_key=True),
+    Column("settings", Text, nullable=False),
+)  # fmt: skip
+
+person_token = Table(
+    "greylag_person_token", CONTROL,
+    Column("name", _ID, ForeignKey("greylag_person.name", ondelete="CASCADE"), primary_key=True),
+    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+)  # fmt: skip
+
+repository = Table(
+    "greylag_repository", CONTROL,
+    Column("name", _ID, primary_key=True),
+    Column("settings", Text, nullable=False),
+    Column("changed_at", String, nullable=False),
+)  # fmt: skip
+
+deployment = Table(
+    "greylag_deployment", CONTROL,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", _ID, nullable=False, unique=True),
+    Column("repository", String, nullable=False),
+    Column("environment", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("artifact", Text, nullable=False),
+    Column("name", String, nullable=False),
+    Column("task_id", _ID, nullable=False),
+    Column("at", String, nullable=False),
+    Index("greylag_deployment_live", "repository", "environment", "number"),
+)  # fmt: skip
+
+#: Checkpoints of all cells' ledgers, held outside the cells.
+witnessed_checkpoint = Table(
+    "greylag_witnessed_checkpoint", CONTROL,
+    Column("origin", _ID, primary_key=True),
+    Column("size", BigInteger, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+)  # fmt: skip
+
+ledger_entry = Table(
+    "greylag_ledger_entry", CELL,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", _ID, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Unique("key", "attempt", name="greylag_ledger_entry_once"),
+)  # fmt: skip
+
+ledger_node = Table(
+    "greylag_ledger_node", CELL,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+)  # fmt: skip
+
+ledger_checkpoint = Table(
+    "greylag_ledger_checkpoint", CELL,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+)  # fmt: skip
