@@ -1,8 +1,9 @@
 """A scripted Agent Client Protocol agent of the standard library alone.
 
 The prompt is its script, one step a line: ``say TEXT``, ``run SHELL`` (asks permission first), ``ask METHOD`` (of the
-client), ``raw JSON`` (sends the line as it is), ``opened`` (says what the session was opened with), ``error TEXT``, ``stop REASON``, ``exit CODE``, ``hang``.
-Options of its command line bend its manners: ``--version N``, ``--modes``, ``--auth``, ``--deny-only``, ``--deaf``.
+client), ``opened`` (says what the session was opened with), ``raw JSON`` (sends the line as it is), ``error TEXT``,
+``stop REASON``, ``exit CODE``, ``hang``. Options of its command line bend its manners: ``--version N``, ``--modes``,
+``--auth``, ``--deny-only``, ``--deaf``.
 """
 
 import json
