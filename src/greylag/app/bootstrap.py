@@ -15,6 +15,7 @@ from greylag.adapters.chat.backends.thread import BuiltinThread
 from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
+from greylag.adapters.forge.port import Author, CommitText
 from greylag.adapters.forge.http import Authorise, smart_http
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
@@ -23,6 +24,7 @@ from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.clock import SystemClock
+from greylag.app.example import example_files
 from greylag.app.home import prepare_home, read_operator_token
 from greylag.app.keys import public_bytes, signing_key
 from greylag.app.lawbook import read_policy
@@ -170,7 +172,9 @@ async def import_repository(cell: Cell, repository: Repository, source: str) -> 
 
     An empty ``source`` only changes the settings of a repository that is there already.
     """
-    if source:
+    if source.startswith("shipped:"):
+        await _create_example(cell, repository)
+    elif source:
         asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
         hop = Hop(Stage.PUSH, PLATFORM, "import", asset, Target("forge", cell.forge.name), f"import/{repository.name}")
         permit = await cell.admit(hop)
@@ -182,6 +186,14 @@ async def import_repository(cell: Cell, repository: Repository, source: str) -> 
         repository = replace(repository, default_branch=known.default_branch)
     await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
     return repository
+
+
+async def _create_example(cell: Cell, repository: Repository) -> None:
+    asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
+    hop = Hop(Stage.PUSH, PLATFORM, "create", asset, Target("forge", cell.forge.name), f"create/{repository.name}")
+    permit = await cell.admit(hop)
+    text = CommitText(Author("greylag", "greylag@greylag.invalid"), "The example service\n", cell.clock.now().replace(microsecond=0))
+    await cell.forge.create(permit, repository.name, example_files(), frozenset(), text)
 
 
 def _git_access(platform: Platform) -> Authorise:
