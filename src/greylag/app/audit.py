@@ -76,7 +76,9 @@ def open_evidence_file(path: Path, key: str) -> dict[str, Any]:
             envelope = file.read(_LARGEST_ENVELOPE_BYTES)
         public_key = bytes.fromhex(key)
     except (OSError, ValueError) as error:
-        raise RequestRefused("GL-EVIDENCE-005", f"{path} with this key can't be used: {error}.", "check both.") from None
+        raise RequestRefused(
+            "GL-EVIDENCE-005", f"{path} with this key can't be used: {error}.", "check both."
+        ) from None
     return open_evidence(envelope, public_key)
 
 

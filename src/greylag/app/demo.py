@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,9 @@ def _call(demo: _Demo, client: httpx.Client, call: Call, state: str, number: int
         value = value[int(key)] if isinstance(value, list) else value.get(key)
     body = json.dumps(call.body, ensure_ascii=False) if call.body is not None else ""
     short = body if len(body) <= 72 else body[:71] + "…"
-    demo.tell(clean(f"  {call.method} {call.path} {short}".rstrip()) + f"\n      → {answer.status_code} {place} = {value!r}")
+    demo.tell(
+        clean(f"  {call.method} {call.path} {short}".rstrip()) + f"\n      → {answer.status_code} {place} = {value!r}"
+    )
     right = (answer.status_code, value) == (status, expected)
     demo.must(f"{state}_{number}", right, f"{call.method} {call.path} answers {status} {place} = {expected!r}")
 
@@ -191,7 +193,9 @@ def _show_ledger(demo: _Demo) -> None:
     demo.must("ledger_intact", report["intact"], "the ledger is intact")
     with tempfile.TemporaryDirectory(prefix="greylag-tampered-") as folder:
         copy = Path(folder) / "home"
-        shutil.copytree(demo.home, copy, ignore=shutil.ignore_patterns("sandbox", "gateway", "workspaces", "forge", "deploy"))
+        shutil.copytree(
+            demo.home, copy, ignore=shutil.ignore_patterns("sandbox", "gateway", "workspaces", "forge", "deploy")
+        )
         _change_one_byte(copy / "cells" / "local" / "ledger.db")
         tampered = verify_ledger(copy)
     demo.tell(f"  one byte changed in a copy: NOT INTACT, {tampered['problem']}")

@@ -71,7 +71,9 @@ def bring_example(home: Path) -> str:
     from greylag.app.cli.session import Session  # noqa: PLC0415 - the session needs this module's settings
 
     with Session(home, "grace") as session:
-        tokens = {name: session.post("/people", {"name": name, "roles": roles})["token"] for name, roles in PEOPLE.items()}
+        tokens = {
+            name: session.post("/people", {"name": name, "roles": roles})["token"] for name, roles in PEOPLE.items()
+        }
         if not any(each["name"] == NAME for each in session.get("/repositories")):
             session.post("/repositories", example_body())
     signed = "\n".join(f"  {name}: {token}" for name, token in tokens.items())

@@ -34,7 +34,8 @@ async def keep_evidence(cell: Cell, task: Task, *, final: bool) -> Reference | N
 
 
 async def _evidence(cell: Cell, task: Task, change: Change, made: Build, run: Run, *, final: bool) -> ChangeEvidence:
-    checkpoint, proofs = "", ()
+    checkpoint: str = ""
+    proofs: tuple[DecisionProof, ...] = ()
     if final:
         checkpoint, proofs = await asyncio.to_thread(_proofs, cell, task.decisions)
     reviewed = task.evidence.digest if final and task.evidence else ""

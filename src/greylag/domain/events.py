@@ -350,8 +350,8 @@ Event = (
     TaskReceived | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
-    | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested | EvidenceSealed
-    | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
+    | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
+    | EvidenceSealed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -53,7 +53,7 @@ async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
 
 
 def _ending(error: GreylagError, status: TaskStatus) -> ev.Event:
-    refusable = TaskStatus.REFUSED in TRANSITIONS[status]
+    refusable = TaskStatus.REFUSED in TRANSITIONS[TaskStatus][status]
     if isinstance(error, RequestRefused) and refusable:
         decision = error.decision_id if isinstance(error, PolicyRefused) else ""
         return ev.TaskRefused(error.code, error.message, error.remedy, decision)
