@@ -6,6 +6,7 @@ whatever the peer sends is bounded in bytes and time. Foreign exceptions leave a
 
 import asyncio
 import hashlib
+import io
 import ipaddress
 import re
 import ssl
@@ -132,7 +133,7 @@ class HttpDoor:
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._session().request(
-                    method, address, data=body or None, headers=sent, allow_redirects=False, proxy=self._proxy,
+                    method, address, data=io.BytesIO(body) if body else None, headers=sent, allow_redirects=False, proxy=self._proxy,
                     ssl=self._tls if self._tls is not None else True,
                 )  # fmt: skip
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
