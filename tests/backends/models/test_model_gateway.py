@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -388,6 +389,30 @@ async def test_a_harness_that_goes_away_ends_the_call_at_the_endpoint_and_settle
             await asyncio.sleep(0.02)
     assert hall.receipts[0].cost_usd_micros >= 15_000
     assert hall.ledger.of("outcome")[0]["outcome"] == "broken_off"
+
+
+async def test_a_decision_that_was_begun_for_a_harness_now_gone_is_still_told_to_its_end(
+    hall: Hall, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, append = asyncio.Event(), hall.ledger.append
+    loop = asyncio.get_running_loop()
+
+    def slow(entry: Any, *, key: str) -> int:
+        if entry["kind"] == "decision":
+            loop.call_soon_threadsafe(begun.set)
+            time.sleep(0.3)
+        return append(entry, key=key)
+
+    monkeypatch.setattr(hall.ledger, "append", slow)
+    async with hall.run(cap_usd_micros=20_000) as run:
+        call = asyncio.create_task(run.ask())
+        await begun.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        await asyncio.sleep(0.5)
+        assert [entry["outcome"] for entry in hall.ledger.of("outcome")] == ["not_sent"]
+        assert stub.seen == []
+        assert (await run.ask())[0] == 200  # and its reserve was given back
 
 
 async def test_closing_a_run_ends_and_settles_its_calls_and_forgets_it(hall: Hall, stub: Stub) -> None:
