@@ -190,8 +190,8 @@ def task_out(task: Task, label: str = "") -> TaskOut:
     """Return the API's view of ``task``; ``label`` says where no real model worked."""
     change, build = task.change, task.build
     return TaskOut(
-        task_id=task.task_id, status=str(task.status), ended=task.ended, waiting=task.waiting, resting=task.resting, title=task.title,
-        requester=task.requester, repository=task.repository, intent=task.intent, level=task.level, region=task.region,
+        task_id=task.task_id, status=str(task.status), ended=task.ended, waiting=task.waiting, resting=task.resting,
+        title=task.title, requester=task.requester, repository=task.repository, intent=task.intent, level=task.level, region=task.region,
         agent=task.agent, placement=task.placement, model_label=label, received_at=task.received_at,
         changed_at=task.changed_at, question=task.question, choices=list(task.choices),
         files=list(change.files) if change else [], added_lines=change.added_lines if change else 0,
