@@ -1,6 +1,6 @@
 """Engine: runs one durable workflow per task, in one cell."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from greylag.domain.ids import TaskId
@@ -12,7 +12,12 @@ class Flow(Protocol):
     task_id: TaskId
 
     async def step(self, name: str, work: Callable[[], Awaitable[str]]) -> str:
-        """Run ``work`` and remember its short answer (≤ 64 kB of text); after a crash a finished step is not re-run."""
+        """Run ``work`` and remember its short answer (≤ 64 kB of text); after a crash a finished step is not re-run.
+
+        What ``work`` raises is raised here and remembered too: after a crash it comes again, errors of
+        `greylag.domain.errors` as themselves, others as BackendError ``GL-ENGINE-004``. Raises IntegrityError
+        ``GL-ENGINE-002`` for an answer that is too long. Steps of one flow run one at a time, in the order asked for.
+        """
         ...
 
     async def wait(self, seconds: float) -> bool:
@@ -35,11 +40,18 @@ class Engine(Protocol):
         ...
 
     def wake(self, task_id: TaskId, key: str) -> None:
-        """Wake the task's wait once per ``key``; a wake that comes before the wait is kept."""
+        """Wake the task's wait once per ``key``; a wake that comes before the wait is kept.
+
+        A task that was never started has nothing to wake.
+        """
         ...
 
     def running(self) -> frozenset[TaskId]:
-        """Return the tasks whose workflow has begun and not ended."""
+        """Return the tasks that were started and whose workflow has not ended."""
+        ...
+
+    def failed(self) -> Mapping[TaskId, str]:
+        """Return the tasks whose workflow ended by an error nobody caught, with that error in words."""
         ...
 
     async def close(self) -> None:

@@ -10,13 +10,19 @@ from greylag.egress.permit import Permit
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Rates in millionths of a US dollar per million tokens, and where they come from."""
+    """Rates in millionths of a US dollar per million tokens, and where they come from.
+
+    ``long_cache_write_usd_micros`` is for cache entries kept for an hour (0: as the others). ``long_prompt`` holds a
+    number of input tokens above which the other rates count for the whole call.
+    """
 
     input_usd_micros: int
     output_usd_micros: int
     cache_read_usd_micros: int
     cache_write_usd_micros: int
     source: str
+    long_cache_write_usd_micros: int = 0
+    long_prompt: "tuple[int, Price] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +37,28 @@ class ModelCall:
     stream: bool
 
 
+class Chunks(Protocol):
+    """A body as it comes. Whoever reads it exhausts it or closes it; closing lets go of the connection at once.
+
+    Any asynchronous generator of bytes is one.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def __anext__(self) -> Awaitable[bytes]: ...
+
+    def aclose(self) -> Awaitable[None]:
+        """Stop reading; a second time does nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """Status, headers and the body as it comes, chunk by chunk. The reader must exhaust or close ``chunks``."""
+    """Status, headers (lower-case names) and the body as it comes. The reader must exhaust or close ``chunks``."""
 
     status: int
     headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
+    chunks: Chunks
 
 
 class Upstream(Protocol):
@@ -51,7 +72,11 @@ class Upstream(Protocol):
         ...
 
     async def send(self, permit: Permit, call: ModelCall) -> ModelReply:
-        """Send ``call``. The permit is for stage ``prompt`` towards this endpoint with the body's digest."""
+        """Send ``call``. The permit is for stage ``prompt`` towards this endpoint with the body's digest.
+
+        Raises IntegrityError ``GL-EGRESS-001`` for another permit, BackendError where the endpoint can't be reached;
+        an answer with an error status is a reply. Tries once: trying again is the harness's business.
+        """
         ...
 
     async def close(self) -> None:
@@ -105,5 +130,8 @@ class Gateway(Protocol):
         ...
 
     async def close(self, run_id: str) -> None:
-        """Stop listening and forget the token; calls under way are ended and settled."""
+        """Stop listening and forget the token; calls under way are ended and settled; an unknown run is fine.
+
+        Raises BackendError ``GL-GATEWAY-007``, after everything is closed, where a receipt could not be kept.
+        """
         ...

@@ -94,6 +94,13 @@ class SqlLedgerStore:
         with self._database.reading() as connection:
             return [LedgerEntry(row.position, bytes(row.body)) for row in connection.execute(query)]
 
+    def find(self, key: str) -> LedgerEntry | None:
+        """Return the newest entry that was appended under ``key``, None for none."""
+        query = select(entries.c.position, entries.c.body).where(entries.c.key == key)
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(entries.c.attempt.desc()).limit(1)).one_or_none()
+        return LedgerEntry(row.position, bytes(row.body)) if row is not None else None
+
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint; of an empty log one that is signed now."""
         query = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)

@@ -1,0 +1,26 @@
+"""The built-in thread: what console and web show. Content rests in the region's vault, order in the store."""
+
+from datetime import datetime
+
+from greylag.adapters.chat.port import Said
+from greylag.adapters.store.port import ThreadStore
+from greylag.domain.stages import Stage
+from greylag.egress.permit import Permit
+
+
+class BuiltinThread:
+    """Says things in the platform's own thread, for places where no chat vendor may see content."""
+
+    name = "thread"
+
+    def __init__(self, threads: ThreadStore, region: str) -> None:
+        self._threads = threads
+        self.where = f"thread:{region}"
+
+    def say(self, permit: Permit, said: Said, at: datetime) -> None:
+        """Add the message once per key. See `greylag.adapters.chat.port.Chat.say`."""
+        permit.require(Stage.CHAT, self.where, said.body.digest)
+        self._threads.say(
+            said.task_id, author=said.author, kind=said.kind, body=said.body, key=said.key,
+            decision_id=permit.decision_id, at=at,
+        )  # fmt: skip

@@ -1,0 +1,94 @@
+"""``greylag``: the commands by noun and verb. This module and its siblings import only what help needs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greylag import __version__
+from greylag.app.cli import evidence, ledger, people, release, repo, tasks
+from greylag.app.cli.console import Json, report, say
+from greylag.app.cli.context import HomeOption, set_home
+from greylag.domain.errors import GreylagError
+
+app = typer.Typer(
+    name="greylag", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False,
+    help="Asked in chat, done where the data may be; decided, recorded and shown.",
+)  # fmt: skip
+app.add_typer(repo.app, name="repo", help="Repositories: add, list, change.")
+app.add_typer(tasks.app, name="task", help="Tasks: list, show, watch, reply, stop.")
+app.add_typer(release.app, name="release", help="What is live, and the way back.")
+app.add_typer(ledger.app, name="ledger", help="The tamper-evident record of every decision.")
+app.add_typer(evidence.app, name="evidence", help="The signed evidence of a task.")
+app.add_typer(people.app, name="person", help="Who may use the platform.")
+app.command("ask")(tasks.ask)
+app.command("approve")(tasks.approve)
+app.command("reject")(tasks.reject)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"greylag {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    home: HomeOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Take the options that every command shares."""
+    set_home(home)
+
+
+@app.command()
+def up(
+    home: HomeOption = None,
+    port: Annotated[int | None, typer.Option(help="Listen here instead of the port in the settings.")] = None,
+    with_example: Annotated[bool, typer.Option(help="Bring the example repository and its scripted model.")] = False,
+) -> None:
+    """Run the platform here until you stop it."""
+    from greylag.app.cli.serving import run_platform  # noqa: PLC0415 - keeps `--help` fast
+
+    set_home(home)
+    run_platform(port, with_example)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Try every part on this machine by its conformance suite, and say the remedy for what fails."""
+    from greylag.app.cli.checkup import run_doctor  # noqa: PLC0415 - keeps `--help` fast
+
+    raise typer.Exit(run_doctor(as_json))
+
+
+@app.command()
+def demo(
+    feature: Annotated[str, typer.Option(help="about-this-song, prompted-playlists or page-match.")] = "",
+    real: Annotated[
+        bool, typer.Option("--real", help="A real package from the registry, with an old bug of it.")
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep everything in this folder instead of a temporary one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the main job end to end on this machine: no account, no key, a scripted model."""
+    from greylag.app.demo import run_demo  # noqa: PLC0415 - keeps `--help` fast
+
+    raise typer.Exit(run_demo(feature, real, keep, as_json))
+
+
+def run() -> None:
+    """Run the command line; every expected error is one message with a code and the next step."""
+    try:
+        app()
+    except GreylagError as error:
+        sys.exit(report(error, "--json" in sys.argv))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

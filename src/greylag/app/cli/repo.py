@@ -1,0 +1,79 @@
+"""``greylag repo …``."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from greylag.app.cli.console import As, Json, emit, table
+from greylag.app.cli.context import connect
+from greylag.domain.errors import RequestRefused
+
+app = typer.Typer(no_args_is_help=True)
+Source = Annotated[str, typer.Argument(help="A folder or URL of a git repository.")]
+Requirement = Annotated[
+    list[str] | None, typer.Option("--requirement", help="A package its checks need (wheels only); may be given again.")
+]
+
+
+@app.command()
+def add(
+    source: Source,
+    name: Annotated[str, typer.Option(help="What it is called here (default: its own name).")] = "",
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file: level, build, verify, keywords, environments.")
+    ] = None,
+    level: Annotated[str, typer.Option(help="public, internal, confidential or restricted.")] = "",
+    verify: Annotated[list[str] | None, typer.Option(help="A check as one command line; may be given again.")] = None,
+    requirement: Requirement = None,
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Bring a repository in: it is copied; the original is never touched."""
+    body: dict[str, Any] = _read_config(config) if config else {}
+    path = Path(source)
+    body["source"] = str(path.absolute()) if path.exists() else source
+    body["name"] = name or body.get("name") or _name_of(source)
+    if level:
+        body["level"] = level
+    if verify:
+        body["verify"] = [_words(line) for line in verify]
+    if requirement:
+        body["requirements"] = requirement
+    with connect(as_person) as session:
+        added = session.post("/repositories", body)
+    emit(added, as_json, lambda each: f"added {each['name']} ({each['default_branch']})")
+
+
+@app.command("list")
+def list_repositories(as_person: As = "", as_json: Json = False) -> None:
+    """List the repositories."""
+    with connect(as_person) as session:
+        found = session.get("/repositories")
+    rows = [
+        (each["name"], each["level"], each["default_branch"], " → ".join(each["environments"]) or "none")
+        for each in found
+    ]
+    emit(found, as_json, lambda _: table(rows, ("repository", "level", "branch", "environments")))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RequestRefused("GL-CLI-003", f"{path} can't be used: {error}.", "name a readable TOML file.") from error
+
+
+def _words(line: str) -> list[str]:
+    import shlex  # noqa: PLC0415 - keeps `--help` fast
+
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise RequestRefused("GL-CLI-004", f"{line!r} is no command line: {error}.", "mind the quotes.") from error
+
+
+def _name_of(source: str) -> str:
+    last = source.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].removesuffix(".git").lower()
+    return "".join(character if character.isalnum() or character in "._-" else "-" for character in last)

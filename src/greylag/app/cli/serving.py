@@ -1,0 +1,35 @@
+"""Running the platform in the foreground."""
+
+import asyncio
+import signal
+
+from greylag.app.cli.console import say
+from greylag.app.cli.context import chosen_home
+from greylag.app.example import bring_example, example_settings
+from greylag.app.home import prepare_home
+from greylag.app.server import bind, serve
+from greylag.app.settings import Settings, home_folder, load_settings
+
+
+def run_platform(port: int | None, with_example: bool) -> None:
+    """Serve until SIGINT or SIGTERM; what is under way goes on at the next start."""
+    home = home_folder(chosen_home())
+    prepare_home(home)
+    settings = example_settings(load_settings(home)) if with_example else load_settings(home)
+    asyncio.run(_run(settings, port, with_example))
+
+
+async def _run(settings: Settings, port: int | None, with_example: bool) -> None:
+    home = home_folder(chosen_home())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+
+    def ready(url: str) -> None:
+        say(f"greylag answers at {url} (home {home}, region {settings.region.name})")
+        if with_example:
+            loop.run_in_executor(None, lambda: say(bring_example(home)))
+
+    await serve(settings, home, bind(settings, port), ready, stop)
+    say("stopped; what was under way goes on at the next start")

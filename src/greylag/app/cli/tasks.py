@@ -1,0 +1,244 @@
+"""``greylag ask``, ``approve``, ``reject`` and ``greylag task …``."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greylag.app.cli.console import As, Document, Json, TaskArgument, clean, emit, note, say, split_command, table
+from greylag.app.cli.context import connect
+
+if TYPE_CHECKING:
+    from greylag.app.cli.session import Session
+
+app = typer.Typer(no_args_is_help=True)
+_MARKS = {"card": "▣", "question": "?", "error": "!", "progress": "·", "text": " "}
+_FAILED = frozenset({"failed", "refused", "rolled_back", "handed_over"})
+
+
+def ask(
+    text: Annotated[str, typer.Argument(help="What should change, in plain language; `-` reads standard input.")],
+    command: Annotated[
+        list[str] | None, typer.Argument(help="After `--`: the program of the command or acp agent.")
+    ] = None,
+    repo: Annotated[str, typer.Option(help="The repository, where the words don't say it.")] = "",
+    agent: Annotated[str, typer.Option(help="claude, acp or command.")] = "",
+    as_person: As = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Don't watch: say the task id and return.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for a fix, a feature or a release, and watch until it needs a person."""
+    body = {
+        "text": sys.stdin.read(64_000) if text == "-" else text, "repository": repo or None, "agent": agent,
+        "command": list(split_command(command or [])),
+    }  # fmt: skip
+    with connect(as_person) as session:
+        task = session.post("/tasks", body)
+        if detach and session.own:
+            note(
+                "no platform runs here, so this command does the work itself and can't detach (`greylag up` runs one)."
+            )
+        if detach and not session.own:
+            emit(task, as_json, lambda each: each["task_id"])
+            return
+        task = follow(session, task["task_id"], quiet=as_json)
+    emit(task, as_json, summary)
+    raise typer.Exit(exit_code(task))
+
+
+def approve(
+    task: TaskArgument,
+    as_person: As = "",
+    subject: Annotated[
+        str, typer.Option(help="The digest you looked at; refused if it is not the one in review.")
+    ] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Don't watch the merge and the release.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Approve exactly what is up for review; somebody else than who asked."""
+    with connect(as_person) as session:
+        seen = session.get(f"/tasks/{task}/messages")
+        after = seen[-1]["sequence"] if seen else 0
+        answer = session.post(f"/tasks/{task}/approval", {"subject": subject})
+        if not detach or session.own:
+            answer = follow(session, answer["task_id"], after=after, quiet=as_json)
+    emit(answer, as_json, summary)
+    raise typer.Exit(exit_code(answer))
+
+
+def reject(
+    task: TaskArgument,
+    reason: Annotated[str, typer.Argument(help="Why, for the thread.")] = "",
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Say no to what is up for review; nothing is merged."""
+    with connect(as_person) as session:
+        emit(session.post(f"/tasks/{task}/rejection", {"reason": reason}), as_json, summary)
+
+
+@app.command("list")
+def list_tasks(
+    status: Annotated[list[str] | None, typer.Option(help="Only tasks with this status; may be given again.")] = None,
+    repo: Annotated[str, typer.Option(help="Only tasks of this repository.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most this many.")] = 20,
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """List tasks, newest first."""
+    with connect(as_person) as session:
+        found = session.get("/tasks", repository=repo or None, limit=limit)
+    wanted = [task for task in found if not status or task["status"] in status]
+    rows = [
+        (task["task_id"], task["status"], task["repository"] or "?", task["requester"], task["title"])
+        for task in wanted
+    ]
+    emit(wanted, as_json, lambda _: table(rows, ("task", "status", "repository", "asked by", "title")))
+
+
+@app.command()
+def show(
+    task: TaskArgument,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the change itself.")] = False,
+    content: Annotated[str, typer.Option(help="Show report, transcript, prompt or request.")] = "",
+    events: Annotated[bool, typer.Option("--events", help="Show the event log.")] = False,
+    reason: Annotated[str, typer.Option(help="Why you read it; goes on record.")] = "",
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Show a task; reading its content is a decision and goes on record."""
+    kind = "diff" if diff else content
+    with connect(as_person) as session:
+        if kind:
+            raw = session.fetch(f"/tasks/{task}/content/{kind}?reason={reason}").decode("utf-8", "replace")
+            emit({"kind": kind, "text": raw}, as_json, lambda each: each["text"])
+        elif events:
+            log = session.get(f"/tasks/{task}/events")
+            rows = [(str(each["sequence"]), each["at"][:19], each["kind"]) for each in log]
+            emit(log, as_json, lambda _: table(rows, ("#", "at", "event")))
+        else:
+            emit(session.get(f"/tasks/{task}"), as_json, summary)
+
+
+@app.command()
+def watch(task: TaskArgument, as_person: As = "", as_json: Json = False) -> None:
+    """Follow a task's thread until it needs a person or has ended."""
+    with connect(as_person) as session:
+        found = follow(session, task, quiet=as_json)
+    emit(found, as_json, summary)
+    raise typer.Exit(exit_code(found))
+
+
+@app.command()
+def reply(
+    task: TaskArgument,
+    text: Annotated[str, typer.Argument(help="What else you want, or the answer to the question.")],
+    as_person: As = "",
+    detach: Annotated[bool, typer.Option("--detach", help="Don't watch.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say more in the thread; it starts a further round."""
+    with connect(as_person) as session:
+        seen = session.get(f"/tasks/{task}/messages")
+        found = session.post(f"/tasks/{task}/replies", {"text": text})
+        if not detach or session.own:
+            found = follow(session, found["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
+    emit(found, as_json, summary)
+    raise typer.Exit(exit_code(found))
+
+
+@app.command()
+def stop(
+    task: TaskArgument,
+    reason: Annotated[str, typer.Argument(help="Why, for the thread.")] = "",
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Stop a task; a running agent ends within seconds."""
+    with connect(as_person) as session:
+        found = session.post(f"/tasks/{task}/stop", {"reason": reason})
+        found = follow(session, found["task_id"], after=10**9, quiet=as_json)
+    emit(found, as_json, summary)
+
+
+@app.command()
+def build(
+    task: TaskArgument,
+    output: Annotated[Path | None, typer.Option(help="Where to write it (default: its own name, here).")] = None,
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Download the build that is up for review."""
+    with connect(as_person) as session:
+        found = session.get(f"/tasks/{task}")
+        content = session.fetch(f"/tasks/{task}/content/build")
+    path = output or Path(Path(found["build_name"]).name or "build")
+    path.write_bytes(content)
+    document = {"path": str(path), "digest": found["build_digest"], "size_bytes": len(content)}
+    emit(document, as_json, lambda each: f"{each['path']} {each['digest']}")
+
+
+def follow(
+    session: "Session", task_id: str, *, after: int = 0, quiet: bool = False,
+    remember: Callable[[int], None] = lambda sequence: None,
+) -> Document:  # fmt: skip
+    """Print the thread as it grows until the task rests (waits for a person, or has ended); return the task.
+
+    ``remember`` is told the sequence number of each message that was shown.
+    """
+    while True:
+        task = session.get(f"/tasks/{task_id}")
+        resting = task["ended"] or task["waiting"]
+        said = session.get(f"/tasks/{task_id}/messages", after=after, wait=0 if resting else 5)
+        for message in said:
+            after = message["sequence"]
+            remember(after)
+            if not quiet:
+                say(told(message))
+        if resting and not said:
+            return task
+
+
+def told(message: Document) -> str:
+    """Return one thread message as lines for a terminal."""
+    mark = _MARKS.get(message["kind"], " ")
+    who = message["author"]
+    first, *rest = message["text"].split("\n")
+    return "\n".join(
+        [f"{message['at'][11:19]} {mark} {who}: {clean(first)}", *(f"             {clean(line)}" for line in rest)]
+    )
+
+
+def summary(task: Document) -> str:
+    """Return a task in a few lines for people."""
+    lines = [
+        f"{task['task_id']}  {task['status']}  {task['title']}",
+        f"  asked by {task['requester']} for {task['repository']}",
+    ]
+    if task["placement"]:
+        lines.append(f"  {task['placement']}")
+    if task["files"]:
+        lines.append(
+            f"  {len(task['files'])} files, +{task['added_lines']} -{task['removed_lines']} on {task['branch']}"
+        )
+    if task["build_name"]:
+        lines.append(f"  build {task['build_name']} {task['build_digest']}")
+    if task["subject"]:
+        lines.append(f"  up for approval: {task['subject']}")
+    if task["approved_by"]:
+        lines.append(f"  approved by {', '.join(task['approved_by'])}")
+    lines += [f"  {each['environment']}: {each['status']} {each['digest'][:19]}…" for each in task["releases"]]
+    if task["outcome"]:
+        lines.append(f"  {task['outcome']}" + (f" ({task['code']})" if task["code"] else ""))
+    if task["remedy"]:
+        lines.append(f"  next: {task['remedy']}")
+    return "\n".join(lines)
+
+
+def exit_code(task: Document) -> int:
+    """Return 0, 1 for a task that needs mending, 3 for one refused by policy."""
+    if task["status"] == "refused" and task["code"].startswith("GL-POLICY"):
+        return 3
+    return 1 if task["status"] in _FAILED else 0

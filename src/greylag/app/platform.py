@@ -1,0 +1,32 @@
+"""A running platform: one control plane and one region in one process, wired by `greylag.app.bootstrap`."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from greylag.adapters.engine.port import Engine
+from greylag.adapters.store.port import Directory
+from greylag.app.settings import Settings
+from greylag.delivery.cell import Cell
+from greylag.delivery.desk import Desk
+from greylag.domain.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The wired parts that the faces use. ``close`` stops everything; what is under way goes on at the next start.
+
+    ``operator_token`` is the local operator's: who can read the home folder may act for anybody, and each such act is
+    recorded as done by way of the operator. ``import_repository`` brings a repository in through the door.
+    """
+
+    settings: Settings
+    home: Path
+    cell: Cell
+    desk: Desk
+    engine: Engine
+    directory: Directory
+    operator_token: str
+    ledger_public_key: bytes
+    import_repository: Callable[[Repository, str], Awaitable[Repository]]
+    close: Callable[[], Awaitable[None]]

@@ -1,0 +1,162 @@
+"""Every setting, and the only reader of the environment. One TOML file, ``greylag.toml`` in the home folder.
+
+The environment carries only where the home is, and secrets: ``GREYLAG_HOME``, ``GREYLAG_DATABASE_URL``,
+``ANTHROPIC_API_KEY`` (and ``ANTHROPIC_BASE_URL``). Unknown keys are refused: a typing error never loosens anything.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from greylag.domain.errors import OperatorError
+
+FILE_NAME = "greylag.toml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Strict):
+    """Where the platform listens, and the host names it answers to besides loopback. Put TLS in front of it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8421, ge=0, le=65535)
+    names: tuple[str, ...] = ()
+
+
+class RegionSettings(_Strict):
+    """The cell of this install: its name, and the jurisdiction and zone its machine stands in."""
+
+    name: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    jurisdiction: str = Field(default="unknown", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,4})?|unknown)$")
+    worker: str = Field(default="worker-1", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+
+
+class ModelSettings(_Strict):
+    """Which model endpoint runs may call. ``auto``: Anthropic where a key is set, else none."""
+
+    kind: Literal["auto", "anthropic", "scripted", "none"] = "auto"
+    base_url: str = "https://api.anthropic.com"
+    model: str = "claude-sonnet-4-5"
+    cassettes: Path | None = None
+
+
+class AgentSettings(_Strict):
+    """Which agent works where a request names none; the Claude Code binary is found where set-up put it."""
+
+    default: Literal["claude", "acp", "command"] = "claude"
+    claude_binary: Path | None = None
+
+
+class BoundSettings(_Strict):
+    """What one task may use. Times in seconds, money in US dollars."""
+
+    attempts: int = Field(default=3, ge=1, le=10)
+    turns: int = Field(default=60, ge=1, le=500)
+    run_seconds: float = Field(default=1800, gt=0, le=86400)
+    verify_seconds: float = Field(default=900, gt=0, le=86400)
+    cap_usd: float = Field(default=5.0, ge=0, le=10_000)
+    review_days: float = Field(default=7, gt=0, le=90)
+    parallel_runs: int = Field(default=2, ge=1, le=64)
+    memory_mb: int = Field(default=4096, ge=128)
+    disk_mb: int = Field(default=4096, ge=64)
+    retain_days: int = Field(default=90, ge=1, le=3650)
+
+
+class Settings(_Strict):
+    """The whole configuration. ``database_url`` empty means SQLite files in the home folder."""
+
+    schema_version: Literal[1] = 1
+    database_url: SecretStr = SecretStr("")
+    toolchain: Path | None = None
+    policy_packs: tuple[str, ...] = ("house-one-region",)
+    server: ServerSettings = ServerSettings()
+    region: RegionSettings = RegionSettings()
+    model: ModelSettings = ModelSettings()
+    agent: AgentSettings = AgentSettings()
+    bounds: BoundSettings = BoundSettings()
+    anthropic_api_key: SecretStr = Field(default=SecretStr(""), exclude=True)
+
+
+def home_folder(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the home folder: ``given``, else ``GREYLAG_HOME``, else ``$XDG_DATA_HOME/greylag``; made by nobody yet."""
+    environment = os.environ if environ is None else environ
+    if given is not None:
+        return given.absolute()
+    if environment.get("GREYLAG_HOME"):
+        return Path(environment["GREYLAG_HOME"]).absolute()
+    base = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", "/")) / ".local" / "share")
+    return Path(base).absolute() / "greylag"
+
+
+def load_settings(home: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read ``greylag.toml`` in ``home`` (absent is fine) and the environment's secrets.
+
+    Raises OperatorError ``GL-SETTINGS-001`` (unreadable), ``-002`` (not TOML), ``-003`` (a wrong or unknown key).
+    """
+    environment = os.environ if environ is None else environ
+    data = _read(home / FILE_NAME)
+    for key in ("anthropic_api_key",):
+        if key in data:
+            raise OperatorError(
+                "GL-SETTINGS-003",
+                f"`{key}` does not belong into {home / FILE_NAME}.",
+                "set `ANTHROPIC_API_KEY` instead.",
+            )
+    if environment.get("GREYLAG_DATABASE_URL"):
+        data["database_url"] = environment["GREYLAG_DATABASE_URL"]
+    if environment.get("ANTHROPIC_API_KEY"):
+        data["anthropic_api_key"] = environment["ANTHROPIC_API_KEY"]
+    if environment.get("ANTHROPIC_BASE_URL"):
+        data["model"] = {"base_url": environment["ANTHROPIC_BASE_URL"], **_table(data, "model")}
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise OperatorError(
+            "GL-SETTINGS-003",
+            f"`{where}` in {home / FILE_NAME} is wrong: {first['msg']}.",
+            "mend that line; docs/reference/settings.md lists every key.",
+        ) from None
+
+
+def package_index_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that say which package index and certificates this machine uses, and nothing else."""
+    environment = os.environ if environ is None else environ
+    names = (
+        "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
+        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+    )  # fmt: skip
+    return {name: environment[name] for name in names if environment.get(name)}
+
+
+def search_path(environ: Mapping[str, str] | None = None) -> str:
+    """Return the host's ``PATH``, for finding git and node; never given to a sandbox."""
+    environment = os.environ if environ is None else environ
+    return environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise OperatorError(
+            "GL-SETTINGS-001", f"{path} can't be read: {error.strerror}.", f"make it readable: `chmod u+r {path}`."
+        ) from error
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError("GL-SETTINGS-002", f"{path} is not TOML: {error}.", "mend it, or move it away.") from error
+
+
+def _table(data: Mapping[str, object], name: str) -> dict[str, object]:
+    table = data.get(name, {})
+    return dict(table) if isinstance(table, dict) else {}

@@ -1,0 +1,219 @@
+"""The shapes of the JSON API. Changes only add; a change of meaning is a new path."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from greylag.domain.events import Recorded
+from greylag.domain.repository import Environment, Repository
+from greylag.domain.task import Task
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AskIn(_In):
+    """A request in plain language."""
+
+    text: str = Field(max_length=64_000)
+    repository: str | None = Field(default=None, max_length=64)
+    agent: str = Field(default="", max_length=32)
+    command: list[str] = Field(default_factory=list, max_length=64)
+    message_id: str = Field(default="", max_length=200)
+    channel: str = Field(default="console", pattern=r"^[a-z]{1,16}$")
+
+
+class ReplyIn(_In):
+    """A follow-up, or the answer to a question."""
+
+    text: str = Field(max_length=64_000)
+    message_id: str = Field(default="", max_length=200)
+
+
+class ApprovalIn(_In):
+    """An approval of exactly ``subject``; empty means what is up for review now."""
+
+    subject: str = Field(default="", max_length=80)
+
+
+class ReasonIn(_In):
+    """Why somebody says no or stop."""
+
+    reason: str = Field(default="", max_length=2000)
+
+
+class PersonIn(_In):
+    """Somebody who may use the platform."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9._-]{0,40}$")
+    roles: list[str] = Field(min_length=1, max_length=4)
+    email: str = Field(default="", max_length=200)
+
+
+class EnvironmentIn(_In):
+    """One environment, in order of promotion."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    command: list[str] = Field(min_length=1, max_length=64)
+    health_path: str = Field(default="/", pattern=r"^/", max_length=200)
+    port: int = Field(default=0, ge=0, le=65535)
+    health_timeout_seconds: float = Field(default=15.0, gt=0, le=600)
+
+
+class RepositoryIn(_In):
+    """A repository's settings; ``source`` is a path or URL to import it from."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    source: str = Field(default="", max_length=2000)
+    level: str = Field(default="internal", pattern=r"^(public|internal|confidential|restricted)$")
+    default_branch: str = Field(default="", max_length=200)
+    verify: list[list[str]] = Field(default_factory=list, max_length=16)
+    build: str = Field(default="auto", pattern=r"^(auto|wheel|npm|archive)$")
+    keywords: list[str] = Field(default_factory=list, max_length=64)
+    requirements: list[str] = Field(default_factory=list, max_length=200)
+    environments: list[EnvironmentIn] = Field(default_factory=list, max_length=8)
+
+    def value(self, region: str) -> Repository:
+        """Return the domain's value of these settings, in ``region``."""
+        return Repository(
+            name=self.name, region=region, level=self.level, default_branch=self.default_branch or "main",
+            verify=tuple(tuple(command) for command in self.verify), build=self.build, keywords=tuple(self.keywords),
+            requirements=tuple(self.requirements),
+            environments=tuple(
+                Environment(
+                    each.name, region, tuple(each.command), each.health_path, each.port, each.health_timeout_seconds
+                )
+                for each in self.environments
+            ),
+        )  # fmt: skip
+
+
+class RollbackIn(_In):
+    """Which environment goes back to what ran there before."""
+
+    repository: str = Field(max_length=64)
+    environment: str = Field(max_length=32)
+
+
+class RunOut(BaseModel):
+    """One attempt."""
+
+    run_id: str
+    round: int
+    attempt: int
+    status: str
+    detail: str
+    turns: int
+    cost_usd: float
+
+
+class ReleaseOut(BaseModel):
+    """One build digest in one environment."""
+
+    environment: str
+    digest: str
+    status: str
+    detail: str
+
+
+class TaskOut(BaseModel):
+    """A task as its event log tells it."""
+
+    task_id: str
+    status: str
+    ended: bool
+    waiting: bool
+    title: str
+    requester: str
+    repository: str | None
+    intent: str
+    level: str
+    region: str
+    agent: str
+    placement: str
+    model_label: str
+    received_at: datetime
+    changed_at: datetime
+    question: str
+    choices: list[str]
+    files: list[str]
+    added_lines: int
+    removed_lines: int
+    branch: str
+    commit: str
+    build_name: str
+    build_digest: str
+    build_size_bytes: int
+    subject: str
+    approved_by: list[str]
+    runs: list[RunOut]
+    releases: list[ReleaseOut]
+    cost_usd: float
+    outcome: str
+    code: str
+    remedy: str
+    sequence: int
+
+
+class MessageOut(BaseModel):
+    """One thing said in a thread."""
+
+    sequence: int
+    at: datetime
+    author: str
+    kind: str
+    text: str
+    decision_id: str
+
+
+class EventOut(BaseModel):
+    """One event of a task's log."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    key: str
+
+
+class ErrorOut(BaseModel):
+    """What every refusal looks like."""
+
+    code: str
+    message: str
+    remedy: str
+    decision_id: str = ""
+
+
+def task_out(task: Task, label: str = "") -> TaskOut:
+    """Return the API's view of ``task``; ``label`` says where no real model worked."""
+    change, build = task.change, task.build
+    return TaskOut(
+        task_id=task.task_id, status=str(task.status), ended=task.ended, waiting=task.waiting, title=task.title,
+        requester=task.requester, repository=task.repository, intent=task.intent, level=task.level, region=task.region,
+        agent=task.agent, placement=task.placement, model_label=label, received_at=task.received_at,
+        changed_at=task.changed_at, question=task.question, choices=list(task.choices),
+        files=list(change.files) if change else [], added_lines=change.added_lines if change else 0,
+        removed_lines=change.removed_lines if change else 0, branch=change.branch if change else "",
+        commit=change.commit if change else "", build_name=build.name if build else "",
+        build_digest=build.artifact.digest if build else "", build_size_bytes=build.artifact.size_bytes if build else 0,
+        subject=task.subject, approved_by=[each.by for each in task.approvals if each.status != "voided"],
+        runs=[
+            RunOut(
+                run_id=run.run_id, round=run.round, attempt=run.attempt, status=str(run.status), detail=run.detail,
+                turns=run.turns, cost_usd=run.cost_usd_micros / 1_000_000,
+            )
+            for run in task.runs
+        ],
+        releases=[
+            ReleaseOut(environment=r.environment, digest=r.digest, status=str(r.status), detail=r.detail)
+            for r in task.releases
+        ],
+        cost_usd=task.cost_usd_micros / 1_000_000, outcome=task.outcome, code=task.code, remedy=task.remedy,
+        sequence=task.sequence,
+    )  # fmt: skip
+
+
+def event_out(record: Recorded) -> EventOut:
+    """Return the API's view of one event; content stays in the vault."""
+    return EventOut(sequence=record.sequence, at=record.at, kind=type(record.event).__name__, key=record.key)

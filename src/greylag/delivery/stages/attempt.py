@@ -1,0 +1,222 @@
+"""One attempt: a fresh workspace, an agent in a sandbox, and what the platform reads out of it afterwards."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from greylag.adapters.agents.port import Agent, AgentResult, Assignment, VerifyAnswer
+from greylag.adapters.forge.port import Capture
+from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
+from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.checking import Candidate, check, clean_checkout
+from greylag.delivery.prompts import VERSION, FollowUp, compose
+from greylag.domain import events as ev
+from greylag.domain.errors import BackendError, GreylagError
+from greylag.domain.ids import ChangeId, RunId, TaskId, derived_id
+from greylag.domain.repository import Repository
+from greylag.domain.stages import Stage
+from greylag.domain.states import RunStatus
+from greylag.domain.task import Run, Task
+from greylag.egress.hop import Hop
+from greylag.governance.question import Asset, Target
+
+_STOP_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which attempt this is. With ``fresh`` it begins at the default branch's head, without the last change."""
+
+    round: int
+    attempt: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    run: Run
+    base_commit: str
+    patch: bytes
+    prompt: str
+
+
+async def attempt(cell: Cell, task_id: TaskId, which: Try) -> str:
+    """Let the agent work once; answer ``finished``, ``failed`` or ``stopped``. Safe to run again after a crash."""
+    task = await cell.task(task_id)
+    if task.stop_requested_by:
+        return "stopped"
+    run_id = run_id_of(task_id, which)
+    known = next((run for run in task.runs if run.run_id == run_id), None)
+    if known is not None and known.status is not RunStatus.STARTED:
+        return str(known.status) if known.status in (RunStatus.FAILED, RunStatus.STOPPED) else "finished"
+    repository = await cell.repository(task)
+    start = await _begin(cell, task, which, known, repository)
+    folder = cell.workspaces / task_id / run_id
+    try:
+        candidate = Candidate(start.base_commit, start.patch)
+        await clean_checkout(cell, task, candidate, folder, f"workspace/{run_id}")
+        async with cell.slots:
+            result = await _work(cell, task, repository, start, folder)
+        return await _finish(cell, task, start, folder, result)
+    finally:
+        cell.sandbox.discard(folder)
+
+
+def run_id_of(task_id: TaskId, which: Try) -> RunId:
+    """Return the id of an attempt: the same attempt always has the same one."""
+    return RunId(derived_id("run", task_id, str(which.round), str(which.attempt)))
+
+
+async def _begin(cell: Cell, task: Task, which: Try, known: Run | None, repository: Repository) -> _Start:
+    base, patch = await _starting_point(cell, task, which, repository)
+    if known is not None:
+        return _Start(known, known.base_commit, patch, (await cell.fetch(task, known.prompt)).decode())
+    follow_ups = [
+        FollowUp(by, (await cell.fetch(task, said)).decode())
+        for by, said in zip(task.follow_up_authors, task.follow_ups, strict=True)
+    ]
+    report = ""
+    last = task.run
+    if last is not None and last.status is RunStatus.TURNED_BACK and last.report is not None:
+        report = (await cell.fetch(task, last.report)).decode()
+    request = (await cell.fetch(task, task.request)).decode()
+    prompt = compose(
+        request, requester=task.requester, round_number=which.round, attempt=which.attempt, follow_ups=follow_ups,
+        report=report,
+    )  # fmt: skip
+    run_id = run_id_of(task.task_id, which)
+    kept = await cell.keep(task, prompt.encode(), "prompt", key=f"prompt/{run_id}")
+    asset = Asset("prompt", level_of(task), cell.region, kept.digest, kept.size_bytes)
+    target = Target("sandbox", cell.sandbox.name)
+    await cell.admit(Hop(Stage.CONTEXT, PLATFORM, "tell", asset, target, f"context/{run_id}", task.task_id))
+    started = ev.RunStarted(run_id, which.round, which.attempt, base, kept, VERSION, len(follow_ups))
+    await cell.record(task.task_id, started, f"started/{run_id}")
+    run = next(run for run in (await cell.task(task.task_id)).runs if run.run_id == run_id)
+    return _Start(run, base, patch, prompt)
+
+
+async def _starting_point(cell: Cell, task: Task, which: Try, repository: Repository) -> tuple[str, bytes]:
+    rounds = {run.run_id: run.round for run in task.runs}
+    change = task.change
+    usable = change is not None and (not which.fresh or rounds.get(change.run_id) == which.round)
+    if change is None or not usable:
+        return await cell.forge.head(repository.name, repository.default_branch), b""
+    return change.base_commit, await cell.fetch(task, change.diff)
+
+
+async def _work(cell: Cell, task: Task, repository: Repository, start: _Start, folder: Path) -> AgentResult:
+    agent = cell.agents[task.agent]
+    tools = await cell.toolbox(repository)
+    stop = asyncio.Event()
+    session = await _open_session(cell, task, start) if task.endpoint else None
+    watcher = asyncio.create_task(_watch_for_stop(cell, task.task_id, stop))
+    assignment = _assignment(cell, task, repository, start, folder)
+    assignment = replace(assignment, stop=stop, session=session, mounts=tools.mounts, env=tools.env)
+    await cell.say(task, "progress", _opening(agent, start.run), f"begins/{start.run.run_id}")
+    try:
+        return await agent.work(assignment)
+    except GreylagError as error:
+        if isinstance(error, BackendError) and error.transient:
+            raise
+        return AgentResult("failed", str(error), b"")
+    finally:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+        if session is not None:
+            await cell.gateway.close(start.run.run_id)
+
+
+def _opening(agent: Agent, run: Run) -> str:
+    which = f"attempt {run.attempt}" + (f" of round {run.round}" if run.round > 1 else "")
+    return f"{agent.name} begins, {which}"
+
+
+async def _open_session(cell: Cell, task: Task, start: _Start) -> Session:
+    run_id = start.run.run_id
+
+    async def on_turn(receipt: TurnReceipt) -> None:
+        event = ev.TurnSettled(
+            run_id, receipt.number, receipt.endpoint, receipt.model, receipt.input_tokens, receipt.output_tokens,
+            receipt.cost_usd_micros, receipt.decision_id,
+        )  # fmt: skip
+        await cell.record(task.task_id, event, f"turn/{run_id}/{receipt.decision_id}")
+
+    return await cell.gateway.open(
+        RunGrant(
+            task_id=task.task_id,
+            run_id=run_id,
+            region=cell.region,
+            endpoint=task.endpoint,
+            level=level_of(task),
+            cap_usd_micros=cell.bounds.cap_usd_micros,
+            spent_usd_micros=task.cost_usd_micros,
+            max_calls=cell.bounds.turns * 2,
+            on_turn=on_turn,
+        )
+    )
+
+
+def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, folder: Path) -> Assignment:
+    run_id = start.run.run_id
+    lines = iter(range(cell.bounds.progress_lines))
+    checks = iter(range(cell.bounds.turns))
+
+    async def progress(line: str) -> None:
+        number = next(lines, None)
+        if number is not None:
+            await cell.say(task, "progress", line, f"progress/{run_id}/{number}")
+
+    async def verify() -> VerifyAnswer:
+        number = next(checks, None)
+        if number is None:
+            return VerifyAnswer(False, "verify was called too often in this run.")
+        asset = Asset("repository", level_of(task), cell.region)
+        target = Target("sandbox", cell.sandbox.name)
+        await cell.admit(
+            Hop(Stage.TOOL, f"agent:{task.agent}", "verify", asset, target, f"{run_id}/{number}", task.task_id)
+        )
+        seen = await cell.forge.capture(repository.name, start.base_commit, folder, cell.bounds.capture)
+        candidate = Candidate(start.base_commit, seen.patch, seen.tree)
+        report = await check(cell, task, repository, candidate, f"tool/{run_id}/{number}")
+        return VerifyAnswer(report.passed, report.text())
+
+    limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.run_seconds)
+    return Assignment(
+        task_id=task.task_id, run_id=run_id, prompt=start.prompt, workspace=folder, sandbox=cell.sandbox,
+        limits=limits, progress=progress, stop=asyncio.Event(), command=task.agent_command, model=cell.model,
+        max_turns=cell.bounds.turns, verify=verify,
+    )  # fmt: skip
+
+
+async def _watch_for_stop(cell: Cell, task_id: TaskId, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(_STOP_POLL_SECONDS)
+        if (await cell.task(task_id)).stop_requested_by:
+            stop.set()
+
+
+async def _finish(cell: Cell, task: Task, start: _Start, folder: Path, result: AgentResult) -> str:
+    run_id = start.run.run_id
+    transcript = None
+    if result.transcript:
+        transcript = await cell.keep(task, result.transcript, "transcript", key=f"transcript/{run_id}")
+    if result.outcome == "finished":
+        capture = await cell.forge.capture(task.repository or "", start.base_commit, folder, cell.bounds.capture)
+        await _record_change(cell, task, start, capture)
+    finished = ev.RunFinished(run_id, result.outcome, result.detail[:2000], transcript)
+    await cell.record(task.task_id, finished, f"finished/{run_id}")
+    if result.outcome == "finished" and result.detail:
+        await cell.say(task, "text", f"{task.agent}: {result.detail[:1500]}", f"summary/{run_id}")
+    return result.outcome
+
+
+async def _record_change(cell: Cell, task: Task, start: _Start, capture: Capture) -> None:
+    run_id = start.run.run_id
+    diff = await cell.keep(task, capture.patch, "diff", key=f"diff/{run_id}", media_type="text/x-diff")
+    event = ev.ChangeCaptured(
+        ChangeId(derived_id("chg", run_id, capture.tree)), run_id, start.base_commit, capture.tree, diff,
+        capture.files, capture.added_lines, capture.removed_lines,
+    )  # fmt: skip
+    await cell.record(task.task_id, event, f"captured/{run_id}")

@@ -1,0 +1,91 @@
+"""Review: branch, evidence and card. What is asked for is a person's word over one digest."""
+
+from datetime import timedelta
+
+from greylag.adapters.forge.port import Author, CommitText
+from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.proving import keep_evidence
+from greylag.domain import events as ev
+from greylag.domain.errors import IntegrityError
+from greylag.domain.ids import TaskId
+from greylag.domain.repository import Repository
+from greylag.domain.stages import Stage
+from greylag.domain.task import Build, Change, Task
+from greylag.egress.hop import Hop
+from greylag.governance.evidence import subject_digest
+from greylag.governance.question import Asset, Target
+
+_LISTED_FILES = 12
+
+
+async def request_review(cell: Cell, task_id: TaskId) -> str:
+    """Push the branch, keep the evidence, post the card; answer ``in_review``."""
+    task = await cell.task(task_id)
+    change, made = task.change, task.build
+    if change is None or made is None or made.change_id != change.change_id:
+        raise IntegrityError("GL-STATE-004", f"{task_id} has nothing to review.", "report this with its event log.")
+    repository = await cell.repository(task)
+    if task.intent != "release":
+        await _push(cell, task, repository, change)
+        task = await cell.task(task_id)
+        change = task.changes[-1]
+    evidence = await keep_evidence(cell, task, final=False)
+    if evidence is None:
+        raise IntegrityError("GL-STATE-008", f"{task_id} has no evidence.", "report this with its event log.")
+    subject = subject_digest(change.diff.digest, made.artifact.digest, evidence.digest)
+    expires = cell.clock.now() + timedelta(seconds=cell.bounds.review_seconds)
+    requested = ev.ReviewRequested(change.change_id, subject, evidence, expires.isoformat(timespec="seconds"))
+    await cell.record(task_id, requested, f"review/{change.change_id}")
+    task = await cell.task(task_id)
+    await cell.say(task, "card", await _card(cell, task, change, made), f"card/{change.change_id}")
+    return "in_review"
+
+
+async def _push(cell: Cell, task: Task, repository: Repository, change: Change) -> None:
+    if change.commit:
+        return
+    patch = await cell.fetch(task, change.diff)
+    branch = f"greylag/{task.task_id.removeprefix('task_')}"
+    asset = Asset("diff", level_of(task), cell.region, change.diff.digest, change.diff.size_bytes, ("title", "branch"))
+    hop = Hop(Stage.PUSH, PLATFORM, "push", asset, Target("forge", cell.forge.name), change.change_id, task.task_id)
+    permit = await cell.admit(hop)
+    commit = await cell.forge.push(
+        permit,
+        repository.name,
+        branch,
+        change.base_commit,
+        patch,
+        await commit_text(cell, task, f"Task: {task.task_id}"),
+    )
+    revision = sum(1 for each in task.changes if each.commit) + 1
+    pushed = ev.ChangePushed(change.change_id, branch, commit, revision, permit.decision_id)
+    await cell.record(task.task_id, pushed, f"pushed/{change.change_id}")
+
+
+async def commit_text(cell: Cell, task: Task, trailer: str) -> CommitText:
+    """Return author (the requester), message and time of the task's commit: the same each time it is made."""
+    person = cell.directory.person(task.requester)
+    author = Author(person.name, person.email or f"{person.name}@greylag.invalid")
+    return CommitText(author, f"{task.title}\n\n{trailer}\n", task.received_at.replace(microsecond=0))
+
+
+async def _card(cell: Cell, task: Task, change: Change, made: Build) -> str:
+    run = task.run
+    report = (await cell.fetch(task, run.report)).decode().strip() if run and run.report else "no report"
+    more = len(change.files) - _LISTED_FILES
+    files = [f"  {name}" for name in change.files[:_LISTED_FILES]] + ([f"  … and {more} more"] if more > 0 else [])
+    label = cell.labels.get(task.endpoint, "")
+    lines = [
+        f"Ready for review: {task.title}",
+        f"{len(change.files)} files, +{change.added_lines} -{change.removed_lines}, branch {change.branch or 'none'}",
+        *files,
+        f"checks: {report.splitlines()[0] if report else 'no report'}",
+        f"build: {made.name} {made.artifact.digest[:19]}… ({made.artifact.size_bytes} bytes)",
+        f"cost: {task.cost_usd_micros / 1_000_000:.4f} USD in {sum(each.turns for each in task.runs)} model calls"
+        + (f" ({label})" if label else ""),
+        f"decisions: {len(task.decisions)} on record; {task.placement}",
+        f"digest: {task.subject}",
+        f"A second person approves with: greylag approve {task.task_id} --as NAME",
+        f"See it: greylag task show {task.task_id} --diff · download: greylag task build {task.task_id}",
+    ]
+    return "\n".join(lines)

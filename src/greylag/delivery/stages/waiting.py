@@ -1,0 +1,21 @@
+"""Waiting for a person: a look at the log says what the wait is for and whether it is over."""
+
+from greylag.delivery.cell import Cell
+from greylag.domain.ids import TaskId
+from greylag.domain.states import TaskStatus
+
+
+async def look(cell: Cell, task_id: TaskId) -> str:
+    """Say what to do next: ``approved``, ``follow_up``, ``stop``, ``expired``, ``ended``, or ``waiting SECONDS``."""
+    task = await cell.task(task_id)
+    if task.status is TaskStatus.APPROVED:
+        return "approved"
+    if task.ended:
+        return "ended"
+    if task.stop_requested_by:
+        return "stop"
+    if task.unread_follow_ups:
+        return "follow_up"
+    limit = cell.bounds.question_seconds if task.status is TaskStatus.ASKED else cell.bounds.review_seconds
+    left = limit - (cell.clock.now() - task.changed_at).total_seconds()
+    return f"waiting {left:.0f}" if left >= 1 else "expired"

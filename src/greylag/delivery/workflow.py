@@ -1,0 +1,194 @@
+"""The order of the stages, and nothing else. What the stages know of each other stands here.
+
+The function runs again from the top after a crash; the engine gives back what finished steps answered, so it
+branches on those answers alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from greylag.adapters.engine.port import Flow
+from greylag.delivery.cell import Cell
+from greylag.delivery.stages.as_it_stands import take_as_it_stands
+from greylag.delivery.stages.attempt import Try, attempt
+from greylag.delivery.stages.build import build
+from greylag.delivery.stages.closing import cancel, expire, fail, finish_release, retain
+from greylag.delivery.stages.gate import gate, hand_over
+from greylag.delivery.stages.intake import give_up_asking, intake, read_answer
+from greylag.delivery.stages.merge import merge, remake
+from greylag.delivery.stages.placement import place
+from greylag.delivery.stages.release import release
+from greylag.delivery.stages.review import request_review
+from greylag.delivery.stages.waiting import look
+from greylag.domain.errors import BackendError, GreylagError, IntegrityError
+from greylag.domain.ids import TaskId
+
+_log = logging.getLogger(__name__)
+_TRIES = 3
+_BACKOFF_SECONDS = 2.0
+
+Work = Callable[[], Awaitable[str]]
+
+
+def deliver(cell: Cell) -> Callable[[Flow], Awaitable[None]]:
+    """Return the workflow of ``cell``: one call leads one task from the message to its end."""
+
+    async def workflow(flow: Flow) -> None:
+        await _Story(cell, flow).tell()
+
+    return workflow
+
+
+class _Story:
+    """One task's way through the stages; holds no state that a replay would not make again."""
+
+    def __init__(self, cell: Cell, flow: Flow) -> None:
+        self._cell = cell
+        self._flow = flow
+        self._id: TaskId = flow.task_id
+
+    async def tell(self) -> None:
+        """Lead the task from the message to its end."""
+        cell, task = self._cell, self._id
+        if await self._enter() and await self._agree():
+            await self._release()
+        await self._step("retain", lambda: retain(cell, task))
+
+    async def _step(self, name: str, work: Work) -> str:
+        """Run one durable step; an error that can't be waited out ends the task in the open: ``ended``."""
+        return await self._flow.step(name, lambda: self._guarded(name, work))
+
+    async def _guarded(self, name: str, work: Work) -> str:
+        tries = 0
+        while True:
+            try:
+                return await work()
+            except BackendError as error:
+                tries += 1
+                if not error.transient or tries == _TRIES:
+                    return await fail(self._cell, self._id, error)
+                await asyncio.sleep(_BACKOFF_SECONDS * tries)
+            except GreylagError as error:
+                return await fail(self._cell, self._id, error)
+            except Exception as error:  # noqa: BLE001 - the last line: an accepted request never ends in silence
+                _log.exception("step %s of %s", name, self._id)
+                return await fail(self._cell, self._id, _defect(name, error))
+
+    async def _enter(self) -> bool:
+        """Intake and placement; False where the task has ended."""
+        cell, task = self._cell, self._id
+        answer = await self._step("intake", lambda: intake(cell, task))
+        while answer == "asked":
+            seen = await self._step("look", lambda: look(cell, task))
+            if not seen.startswith("waiting"):
+                await self._step("unanswered", lambda: give_up_asking(cell, task))
+                return False
+            await self._flow.wait(float(seen.removeprefix("waiting ")))
+            answer = await self._step("answer", lambda: read_answer(cell, task))
+            if answer == "received":
+                answer = await self._step("intake", lambda: intake(cell, task))
+        return answer == "accepted" and await self._step("placement", lambda: place(cell, task)) != "ended"
+
+    async def _agree(self) -> bool:
+        """Rounds of work and review until an approved change is merged; False where the task has ended."""
+        cell, task = self._cell, self._id
+        number, fresh, remade = 1, False, False
+        while number <= cell.bounds.rounds:
+            outcome = await (self._checked(number, 1, last=True) if remade else self._work(number, fresh=fresh))
+            if outcome == "passed":
+                outcome = await self._show()
+            if outcome == "ended":
+                return False
+            said = await self._person()
+            if said == "ended":
+                return False
+            if said == "approved":
+                merged = await self._step("merge", lambda: merge(cell, task))
+                if merged != "drifted":
+                    return merged == "merged"
+            number, fresh, remade = number + 1, said == "approved", False
+            if said == "approved":
+                again = await self._step("remake", lambda n=number: remake(cell, task, n))  # type: ignore[misc]
+                if again == "ended":
+                    return False
+                remade = again == "finished"
+        await self._step("rounds", lambda: fail(cell, task, _too_many(cell.bounds.rounds)))
+        return False
+
+    async def _work(self, number: int, *, fresh: bool) -> str:
+        """One round of attempts: ``passed``, ``handed_over`` or ``ended``."""
+        cell, task = self._cell, self._id
+        if number == 1 and await self._step("as it stands", self._without_agent) == "finished":
+            return await self._checked(1, 1, last=True)
+        verdict = "turned_back"
+        for tried in range(1, cell.bounds.attempts + 1):
+            which = Try(number, tried, fresh)
+            outcome = await self._step(f"attempt {number}.{tried}", lambda w=which: attempt(cell, task, w))  # type: ignore[misc]
+            if outcome == "stopped":
+                return await self._step("cancel", lambda: cancel(cell, task))
+            if outcome == "failed":
+                return await self._step("hand over", lambda: hand_over(cell, task))
+            if outcome == "ended":
+                return "ended"
+            verdict = await self._checked(number, tried, last=tried == cell.bounds.attempts)
+            if verdict != "turned_back":
+                return verdict
+        return verdict
+
+    async def _without_agent(self) -> str:
+        task = await self._cell.task(self._id)
+        return await take_as_it_stands(self._cell, self._id) if task.intent == "release" else "agent"
+
+    async def _checked(self, number: int, tried: int, *, last: bool) -> str:
+        return await self._step(f"gate {number}.{tried}", lambda: gate(self._cell, self._id, last=last))
+
+    async def _show(self) -> str:
+        """Build and ask for review: ``in_review``, ``handed_over`` or ``ended``."""
+        cell, task = self._cell, self._id
+        built = await self._step("build", lambda: build(cell, task))
+        if built == "failed":
+            return await self._step("hand over", lambda: hand_over(cell, task, "the build failed, see above"))
+        return built if built == "ended" else await self._step("review", lambda: request_review(cell, task))
+
+    async def _person(self) -> str:
+        """Wait for a person: ``approved``, ``follow_up`` or ``ended``."""
+        cell, task = self._cell, self._id
+        while True:
+            seen = await self._step("look", lambda: look(cell, task))
+            if seen.startswith("waiting"):
+                await self._flow.wait(float(seen.removeprefix("waiting ")))
+            elif seen == "stop":
+                return await self._step("cancel", lambda: cancel(cell, task))
+            elif seen == "expired":
+                return await self._step("expire", lambda: expire(cell, task))
+            else:
+                return seen
+
+    async def _release(self) -> None:
+        cell, task = self._cell, self._id
+        names = await self._step("environments", self._environments)
+        if names == "ended":
+            return
+        for name in names.split():
+            outcome = await self._step(f"release {name}", lambda n=name: release(cell, task, n))  # type: ignore[misc]
+            if outcome != "released":
+                return
+        if names:
+            await self._step("finish", lambda: finish_release(cell, task))
+
+    async def _environments(self) -> str:
+        repository = await self._cell.repository(await self._cell.task(self._id))
+        return " ".join(environment.name for environment in repository.environments)
+
+
+def _too_many(rounds: int) -> GreylagError:
+    return IntegrityError("GL-TASK-005", f"the task had {rounds} rounds.", "ask for what is left as a new task.")
+
+
+def _defect(step: str, error: Exception) -> GreylagError:
+    return IntegrityError(
+        "GL-TASK-900",
+        f"step `{step}` failed in a way nobody expected ({type(error).__name__}).",
+        "the operator finds the cause in the log; ask again, nothing was done twice.",
+    )

@@ -1,0 +1,11 @@
+"""Policy: Cedar rules over facts, asked at each of the twelve stages.
+
+Must never permit on an error, a missing attribute or an unknown place, and never deny without a remedy or the reason
+why there is none.
+"""
+
+from greylag.governance.policy.cedar import CedarPolicy
+from greylag.governance.policy.examples import Example, check_examples
+from greylag.governance.policy.pack import Pack, Rule, parse_pack
+
+__all__ = ["CedarPolicy", "Example", "Pack", "Rule", "check_examples", "parse_pack"]
