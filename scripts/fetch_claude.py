@@ -140,7 +140,11 @@ def find(wheel: Wheel) -> str:
         raise FetchError(f"the index page {shown(page)} can't be read: {error!r}.") from error
     if wheel.filename not in links:
         raise FetchError(f"the index page {shown(page)} has no `{wheel.filename}`.")
-    return urllib.parse.urljoin(page, links[wheel.filename])
+    address = urllib.parse.urlsplit(urllib.parse.urljoin(page, links[wheel.filename]))
+    account = urllib.parse.urlsplit(page).netloc
+    if address.netloc == account.rpartition("@")[2]:
+        address = address._replace(netloc=account)  # the index's own host gets the index's own password
+    return urllib.parse.urlunsplit(address)
 
 
 def json_links(body: bytes) -> dict[str, str]:
