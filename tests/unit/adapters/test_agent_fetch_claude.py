@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 
+import package_index
 import pytest
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "fetch_claude.py"
@@ -80,7 +81,7 @@ def wheel(script: ModuleType, index: Index, monkeypatch: pytest.MonkeyPatch) -> 
         len(PROGRAM),
     )
     monkeypatch.setattr(script, "wanted", lambda: pinned)
-    for name in script.INDEX_VARIABLES:
+    for name in package_index.INDEX_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", index.address)
     files = [{"filename": "other.whl", "url": "other.whl"}, {"filename": "pinned.whl", "url": "../../files/pinned.whl"}]
