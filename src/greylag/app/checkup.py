@@ -44,11 +44,12 @@ from greylag.egress.permit import Permit
 from greylag.governance.policy import check_examples
 from greylag.governance.question import Asset, Target
 
-_KINDS = {Stage.CHECKOUT: "sandbox", Stage.PUSH: "forge", Stage.ARTIFACT: "store", Stage.PROMPT: "endpoint"}
+_KINDS = {Stage.CHECKOUT: "sandbox", Stage.PUSH: "forge", Stage.ARTIFACT: "store", Stage.PROMPT: "endpoint",
+          Stage.CHAT: "chat"}  # fmt: skip
 _PROMPT = "say that all is well"
 _CASSETTE = {
     "v": 1, "name": "doctor", "when": _PROMPT, "side": {"say": "well"},
-    "scenes": [{"prompt": _PROMPT, "turns": [{"say": "All is well.", "usage": {"input_tokens": 9, "output_tokens": 4}}]}],
+    "scenes": [{"prompt": _PROMPT, "turns": [{"say": "All is well."}]}],
 }  # fmt: skip
 
 
@@ -233,7 +234,8 @@ def _door(home: Path) -> Iterator[Door]:
     """Give a real door over a scratch ledger, with the house rules and this program's own targets."""
     settings, clock = example_settings(Settings()), SystemClock()
     control, ledger, _ = open_stores(settings, home)
-    own = [("store", "control-plane"), ("sandbox", "sandbox"), ("forge", "builtin")]
+    own = [("store", "control-plane"), ("sandbox", "sandbox"), ("sandbox", "builtin"), ("forge", "builtin"),
+           ("chat", "vault:local")]  # fmt: skip
     try:
         yield Door(read_policy(settings, home, own=own, today=clock.now().date()), ledger, clock, "local")
     finally:
