@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -112,6 +114,37 @@ async def test_cancelling_a_start_at_any_moment_runs_nothing(sandbox, spec_of, w
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
+
+
+PLATFORM = """
+import asyncio, sys
+from pathlib import Path
+from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
+from greylag.adapters.sandbox.port import SandboxSpec
+
+async def main(base):
+    sandbox = BubblewrapSandbox(base / "state")
+    script = "while :; do date +%N >alive; sleep 0.01; done"
+    process = await sandbox.start(SandboxSpec(("sh", "-c", f"({script}) & {script}"), base / "workspace"))
+    await process.wait()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_when_the_platform_is_killed_its_programs_die(workspace):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    platform = subprocess.Popen([sys.executable, "-c", PLATFORM, workspace.parent], env=env, stderr=subprocess.PIPE)
+    for _ in range(1000):
+        if (workspace / "alive").exists():
+            break
+        await asyncio.sleep(0.01)
+    platform.kill()
+    _, said = platform.communicate()
+    await asyncio.sleep(0.2)
+    before = (workspace / "alive").stat().st_mtime_ns
+    await asyncio.sleep(0.2)
+    assert (workspace / "alive").stat().st_mtime_ns == before, said
 
 
 async def test_many_at_once(sandbox, spec_of):

@@ -1,11 +1,12 @@
 """The toolchain inside, and layers of installed packages."""
 
+import importlib.util
 import os
-import subprocess
 import sys
 import venv
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,12 +23,20 @@ def environment(tmp_path_factory):
     """A virtual environment of the running interpreter, with pip, below a folder only its owner enters."""
     folder = tmp_path_factory.mktemp("private")
     folder.chmod(0o700)
-    venv.create(folder / "venv", with_pip=_has("ensurepip"), symlinks=True)
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    wheel = _bundled_pip()
+    if wheel is not None:
+        with zipfile.ZipFile(wheel) as packed:
+            packed.extractall(next((folder / "venv" / "lib").glob("python3*/site-packages")))
     return folder / "venv"
 
 
-def _has(package):
-    return subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, check=False).returncode == 0
+def _bundled_pip():
+    """Return the wheel that the interpreter's own `ensurepip` would install; unpacking it is ten times quicker."""
+    bundled = [Path("/usr/share/python-wheels")]
+    if (spec := importlib.util.find_spec("ensurepip")) is not None:
+        bundled.append(Path(spec.origin).parent / "_bundled")
+    return next((wheel for folder in bundled for wheel in folder.glob("pip-*.whl")), None)
 
 
 @pytest.fixture
@@ -89,7 +98,7 @@ def test_the_digest_follows_the_content(environment, tmp_path):
 
 
 async def test_requirements_become_a_layer(sandbox, spec_of, environment, permit, tmp_path):
-    if not _has("ensurepip"):
+    if _bundled_pip() is None:
         pytest.skip("the interpreter that runs the tests can't make an environment with pip")
     wheels = tmp_path / "wheels"
     _wheel(wheels, "alpha", "1.0", "NAME = 'alpha'\n", "Requires-Dist: beta>=2\n")
