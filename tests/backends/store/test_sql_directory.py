@@ -74,7 +74,7 @@ def test_an_unknown_person_or_repository_is_answered_with_the_known(control: Con
         control.directory.person("adaa")
     for number in range(30):
         control.directory.add_repository(Repository(f"service-{number:02}", "eu"), AT)
-    with pytest.raises(RequestRefused, match=r"GL-REPO-001.*Did you mean 'service-1.'.*and 10 more"):
+    with pytest.raises(RequestRefused, match=r"GL-REPO-001.*Did you mean 'service-.*and 10 more"):
         control.directory.repository("service-1")
     with pytest.raises(RequestRefused, match="GL-REPO-001"):
         control.directory.repository("\ud800\x00")
