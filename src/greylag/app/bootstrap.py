@@ -16,6 +16,7 @@ from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
 from greylag.adapters.forge.http import Authorise, smart_http
+from greylag.adapters.forge.port import Author, CommitText
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 from greylag.adapters.sandbox.port import Limits
@@ -23,10 +24,11 @@ from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.clock import SystemClock
+from greylag.app.example import example_files
 from greylag.app.home import prepare_home, read_operator_token
 from greylag.app.keys import public_bytes, signing_key
 from greylag.app.lawbook import read_policy
-from greylag.app.models import choose_models
+from greylag.app.models import Models, choose_models
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.app.tools import Tools, find_claude
@@ -112,12 +114,15 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     models = choose_models(settings, clock)
     gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway")
     tools = Tools(settings, places.cell / "tools", sandbox, door)
+    toolchain = tools.toolchain
+    agents = (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())
     cell = Cell(
         region=region, clock=clock, door=door, events=control.events, threads=control.threads,
         directory=control.directory, deployments=control.deployments, ledger=ledger,
         vault=LocalVault(places.cell / "vault", region), forge=forge, sandbox=sandbox,
-        agents={agent.name: agent for agent in (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())},
-        gateway=gateway, deployer=ProcessDeployer(places.cell / "deploy", sandbox, tools.own, get_local), chat=chat, toolbox=tools.toolbox,
+        agents={agent.name: agent for agent in agents}, gateway=gateway,
+        deployer=ProcessDeployer(places.cell / "deploy", sandbox, toolchain.mounts, toolchain.env, get_local),
+        chat=chat, toolbox=tools.toolbox,
         sign_approval=lambda subject, by, via: sign_approval(subject, by, via, key),
         seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
@@ -125,7 +130,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         bounds=bounds_of(settings),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, engine, control, key)
+    platform = _platform(settings, home, cell, engine, control, key, models)
     await engine.launch(deliver(cell))
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
@@ -146,7 +151,13 @@ def bounds_of(settings: Settings) -> Bounds:
 
 
 def _platform(
-    settings: Settings, home: Path, cell: Cell, engine: DbosEngine, control: Control, key: Ed25519PrivateKey
+    settings: Settings,
+    home: Path,
+    cell: Cell,
+    engine: DbosEngine,
+    control: Control,
+    key: Ed25519PrivateKey,
+    models: Models,
 ) -> Platform:
     async def bring(repository: Repository, source: str) -> Repository:
         return await import_repository(cell, repository, source)
@@ -154,7 +165,7 @@ def _platform(
     async def close() -> None:
         await engine.close()
         await cell.deployer.close()
-        for upstream in upstreams:
+        for upstream in models.upstreams.values():
             await upstream.close()
         control.close()
 
@@ -170,7 +181,9 @@ async def import_repository(cell: Cell, repository: Repository, source: str) -> 
 
     An empty ``source`` only changes the settings of a repository that is there already.
     """
-    if source:
+    if source.startswith("shipped:"):
+        await _create_example(cell, repository)
+    elif source:
         asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
         hop = Hop(Stage.PUSH, PLATFORM, "import", asset, Target("forge", cell.forge.name), f"import/{repository.name}")
         permit = await cell.admit(hop)
@@ -182,6 +195,16 @@ async def import_repository(cell: Cell, repository: Repository, source: str) -> 
         repository = replace(repository, default_branch=known.default_branch)
     await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
     return repository
+
+
+async def _create_example(cell: Cell, repository: Repository) -> None:
+    asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
+    hop = Hop(Stage.PUSH, PLATFORM, "create", asset, Target("forge", cell.forge.name), f"create/{repository.name}")
+    permit = await cell.admit(hop)
+    text = CommitText(
+        Author("greylag", "greylag@greylag.invalid"), "The example service\n", cell.clock.now().replace(microsecond=0)
+    )
+    await cell.forge.create(permit, repository.name, example_files(), frozenset(), text)
 
 
 def _git_access(platform: Platform) -> Authorise:

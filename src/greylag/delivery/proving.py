@@ -34,7 +34,8 @@ async def keep_evidence(cell: Cell, task: Task, *, final: bool) -> Reference | N
 
 
 async def _evidence(cell: Cell, task: Task, change: Change, made: Build, run: Run, *, final: bool) -> ChangeEvidence:
-    checkpoint, proofs = "", ()
+    checkpoint: str = ""
+    proofs: tuple[DecisionProof, ...] = ()
     if final:
         checkpoint, proofs = await asyncio.to_thread(_proofs, cell, task.decisions)
     reviewed = task.evidence.digest if final and task.evidence else ""
@@ -61,7 +62,7 @@ async def _verifier_runs(cell: Cell, task: Task, run: Run) -> tuple[VerifierRun,
             exit_code=result["exit_code"],
             passed=result["passed"],
             tree=change.tree,
-            counts=tuple((name, n) for name, n in result["counts"]),
+            counts=(("passed", result["passed_tests"]), ("failed", result["failed_tests"])),
             report_digest=run.report.digest,
         )
         for result in results

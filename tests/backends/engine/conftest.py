@@ -8,10 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
-from tests.backends.engine.engine_postgres import running_postgres
 from tests.backends.engine.engine_process import work
+from tests.support.postgres import PostgresServer, running_postgres
 
 _FORKS = multiprocessing.get_context("forkserver")  # a fresh interpreter for each worker would cost a second each
 _FORKS.set_forkserver_preload(["__main__", "tests.backends.engine.engine_process"])
@@ -73,18 +72,17 @@ Starter = Callable[..., WorkerProcess]
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
+def engine_postgres() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/engine.db"
-    server: str = request.getfixturevalue("postgres_url")
-    name = f"engine_{tmp_path.name}_{os.getpid()}".replace("-", "_").lower()[:60]
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
+    server: PostgresServer = request.getfixturevalue("engine_postgres")
+    return server.new_database()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -53,7 +53,7 @@ def clean(line: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "·" for c in line)
 
 
-def table(rows: list[tuple[str, ...]], headings: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> str:
     """Return ``rows`` in aligned columns under ``headings``; a plain sentence where there are none."""
     if not rows:
         return "none"

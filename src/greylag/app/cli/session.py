@@ -51,6 +51,12 @@ class Session:
         """Whether the platform runs only as long as this command."""
         return self._own is not None
 
+    def act_as(self, person: str) -> None:
+        """Count what follows as ``person``'s."""
+        self.person = person
+        if self._client is not None:
+            self._client.headers["x-greylag-as"] = person
+
     def get(self, path: str, **query: str | float | None) -> Document:
         """Return the JSON at ``path`` under ``/api/v1``. Raises RemoteRefusal for an error answer."""
         return self._call("GET", path, query={key: value for key, value in query.items() if value is not None}).json()

@@ -1,6 +1,7 @@
 """``greylag ask``, ``approve``, ``reject`` and ``greylag task …``."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,14 +180,21 @@ def build(
     emit(document, as_json, lambda each: f"{each['path']} {each['digest']}")
 
 
-def follow(session: "Session", task_id: str, *, after: int = 0, quiet: bool = False) -> Document:
-    """Print the thread as it grows until the task rests (waits for a person, or has ended); return the task."""
+def follow(
+    session: "Session", task_id: str, *, after: int = 0, quiet: bool = False,
+    remember: Callable[[int], None] = lambda sequence: None,
+) -> Document:  # fmt: skip
+    """Print the thread as it grows until the task rests (waits for a person, or has ended); return the task.
+
+    ``remember`` is told the sequence number of each message that was shown.
+    """
     while True:
         task = session.get(f"/tasks/{task_id}")
-        resting = task["ended"] or task["waiting"]
+        resting = task["resting"]
         said = session.get(f"/tasks/{task_id}/messages", after=after, wait=0 if resting else 5)
         for message in said:
             after = message["sequence"]
+            remember(after)
             if not quiet:
                 say(told(message))
         if resting and not said:

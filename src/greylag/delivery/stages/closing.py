@@ -53,7 +53,7 @@ async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
 
 
 def _ending(error: GreylagError, status: TaskStatus) -> ev.Event:
-    refusable = TaskStatus.REFUSED in TRANSITIONS[status]
+    refusable = TaskStatus.REFUSED in TRANSITIONS[TaskStatus][status]
     if isinstance(error, RequestRefused) and refusable:
         decision = error.decision_id if isinstance(error, PolicyRefused) else ""
         return ev.TaskRefused(error.code, error.message, error.remedy, decision)
@@ -78,4 +78,5 @@ async def retain(cell: Cell, task_id: TaskId) -> str:
     except BackendError as error:
         await cell.say(task, "error", f"Retention could not be decided: {error}", "retain")
     cell.sandbox.discard(cell.workspaces / task_id)
+    await cell.record(task_id, ev.TaskClosed(cell.bounds.retain_days), "closed")
     return "closed"
