@@ -1,11 +1,13 @@
 """A scripted Agent Client Protocol agent of the standard library alone.
 
 The prompt is its script, one step a line: ``say TEXT``, ``run SHELL`` (asks permission first), ``ask METHOD`` (of the
-client), ``raw JSON`` (sends the line as it is), ``opened`` (says what the session was opened with), ``error TEXT``, ``stop REASON``, ``exit CODE``, ``hang``.
-Options of its command line bend its manners: ``--version N``, ``--modes``, ``--auth``, ``--deny-only``, ``--deaf``.
+client), ``opened`` (says what the session was opened with), ``raw JSON`` (sends the line as it is), ``error TEXT``,
+``stop REASON``, ``exit CODE``, ``hang``. Options of its command line bend its manners: ``--version N``, ``--modes``,
+``--auth``, ``--deny-only``, ``--deaf``.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -32,6 +34,8 @@ def listen():
         with arrived:
             inbox.append(message)
             arrived.notify()
+    if "--deaf" not in options:
+        os._exit(0)  # the client has closed the line
 
 
 def receive():

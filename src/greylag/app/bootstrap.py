@@ -1,7 +1,8 @@
 """The composition root: settings → a wired platform. The only place that chooses backends."""
 
 import asyncio
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,17 +15,20 @@ from greylag.adapters.chat.backends.thread import BuiltinThread
 from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
-from greylag.adapters.forge.http import smart_http
+from greylag.adapters.forge.http import Authorise, smart_http
+from greylag.adapters.forge.port import Author, CommitText
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
+from greylag.adapters.sandbox.port import Limits
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.clock import SystemClock
+from greylag.app.example import example_files
 from greylag.app.home import prepare_home, read_operator_token
-from greylag.app.keys import public_bytes, sign, signing_key
+from greylag.app.keys import public_bytes, signing_key
 from greylag.app.lawbook import read_policy
-from greylag.app.models import choose_models
+from greylag.app.models import Models, choose_models
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.app.tools import Tools, find_claude
@@ -37,9 +41,10 @@ from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
 from greylag.egress.http import get_local
-from greylag.governance.evidence import envelope_bytes, sign_statement
+from greylag.governance.evidence import envelope_bytes, sign_approval, sign_statement
 from greylag.governance.question import Asset, Target
-from greylag.adapters.sandbox.port import Limits
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,11 @@ def places_of(settings: Settings, home: Path) -> Places:
     if url:
         return Places(home, cell, url, url, url)
     return Places(
-        home, cell, f"sqlite:///{home / 'control.db'}", f"sqlite:///{cell / 'ledger.db'}", f"sqlite:///{cell / 'engine.db'}"
+        home,
+        cell,
+        f"sqlite:///{home / 'control.db'}",
+        f"sqlite:///{cell / 'ledger.db'}",
+        f"sqlite:///{cell / 'engine.db'}",
     )
 
 
@@ -80,9 +89,7 @@ def open_stores(settings: Settings, home: Path) -> tuple[Control, SqlLedgerStore
     key = signing_key(places.cell / "keys")
     control = open_control(places.control_url)
     origin = f"greylag.ledger/{settings.region.name}"
-    ledger = open_cell(
-        places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness
-    )
+    ledger = open_cell(places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness)
     return control, ledger, key
 
 
@@ -107,22 +114,111 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     models = choose_models(settings, clock)
     gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway")
     tools = Tools(settings, places.cell / "tools", sandbox, door)
+    toolchain = tools.toolchain
+    agents = (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())
     cell = Cell(
         region=region, clock=clock, door=door, events=control.events, threads=control.threads,
         directory=control.directory, deployments=control.deployments, ledger=ledger,
         vault=LocalVault(places.cell / "vault", region), forge=forge, sandbox=sandbox,
-        agents={agent.name: agent for agent in (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())},
-        gateway=gateway, deployer=ProcessDeployer(places.cell / "deploy", sandbox, tools.own, get_local), chat=chat, toolbox=tools.toolbox,
-        sign=lambda message: sign(key, message),
+        agents={agent.name: agent for agent in agents}, gateway=gateway,
+        deployer=ProcessDeployer(places.cell / "deploy", sandbox, toolchain.mounts, toolchain.env, get_local),
+        chat=chat, toolbox=tools.toolbox,
+        sign_approval=lambda subject, by, via: sign_approval(subject, by, via, key),
         seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
         default_agent=settings.agent.default, endpoint=models.endpoint, model=models.model, labels=models.labels,
         bounds=bounds_of(settings),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, engine, control, key)
+    platform = _platform(settings, home, cell, engine, control, key, models)
     await engine.launch(deliver(cell))
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
     await asyncio.to_thread(platform.desk.sweep)
     return Opened(platform, smart_http(forge.root, _git_access(platform)))
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what one task may use, from the settings."""
+    given = settings.bounds
+    limits = Limits(memory_mb=given.memory_mb, disk_mb=given.disk_mb)
+    return Bounds(
+        attempts=given.attempts, turns=given.turns, run_seconds=given.run_seconds,
+        verify_seconds=given.verify_seconds, cap_usd_micros=round(given.cap_usd * 1_000_000),
+        review_seconds=given.review_days * 86400, parallel_runs=given.parallel_runs, retain_days=given.retain_days,
+        sandbox=limits,
+    )  # fmt: skip
+
+
+def _platform(
+    settings: Settings,
+    home: Path,
+    cell: Cell,
+    engine: DbosEngine,
+    control: Control,
+    key: Ed25519PrivateKey,
+    models: Models,
+) -> Platform:
+    async def bring(repository: Repository, source: str) -> Repository:
+        return await import_repository(cell, repository, source)
+
+    async def close() -> None:
+        await engine.close()
+        await cell.deployer.close()
+        for upstream in models.upstreams.values():
+            await upstream.close()
+        control.close()
+
+    return Platform(
+        settings=settings, home=home, cell=cell, desk=Desk(cell, engine), engine=engine, directory=control.directory,
+        operator_token=read_operator_token(home), ledger_public_key=public_bytes(key.public_key()),
+        import_repository=bring, close=close,
+    )  # fmt: skip
+
+
+async def import_repository(cell: Cell, repository: Repository, source: str) -> Repository:
+    """Bring ``source`` in through the door (stage ``push`` towards the forge) and keep its settings.
+
+    An empty ``source`` only changes the settings of a repository that is there already.
+    """
+    if source.startswith("shipped:"):
+        await _create_example(cell, repository)
+    elif source:
+        asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
+        hop = Hop(Stage.PUSH, PLATFORM, "import", asset, Target("forge", cell.forge.name), f"import/{repository.name}")
+        permit = await cell.admit(hop)
+        wanted = repository.default_branch if repository.default_branch != "main" else None
+        branch = await cell.forge.import_repository(permit, repository.name, source, wanted)
+        repository = replace(repository, default_branch=branch)
+    else:
+        known = await asyncio.to_thread(cell.directory.repository, repository.name)
+        repository = replace(repository, default_branch=known.default_branch)
+    await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
+    return repository
+
+
+async def _create_example(cell: Cell, repository: Repository) -> None:
+    asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
+    hop = Hop(Stage.PUSH, PLATFORM, "create", asset, Target("forge", cell.forge.name), f"create/{repository.name}")
+    permit = await cell.admit(hop)
+    text = CommitText(
+        Author("greylag", "greylag@greylag.invalid"), "The example service\n", cell.clock.now().replace(microsecond=0)
+    )
+    await cell.forge.create(permit, repository.name, example_files(), frozenset(), text)
+
+
+def _git_access(platform: Platform) -> Authorise:
+    """Let people with a token read and push ordinary branches; the user name is not looked at."""
+
+    def authorise(user: str, password: str, repository: str, service: str) -> str | None:
+        person = platform.directory.person_by_token(password)
+        known = {each.name for each in platform.directory.repositories()}
+        if person is None or repository not in known:
+            return None
+        needed = {
+            "git-upload-pack": {"requester", "reviewer", "operator", "auditor"},
+            "git-receive-pack": {"requester"},
+        }
+        return person.name if needed.get(service, set()) & set(person.roles) else None
+
+    return authorise

@@ -1,7 +1,6 @@
 """The region's signing key: a file of its own, readable by nobody else."""
 
 import os
-from base64 import b64encode
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -36,11 +35,6 @@ def signing_key(folder: Path) -> Ed25519PrivateKey:
 def public_bytes(key: Ed25519PublicKey) -> bytes:
     """Return the 32 raw bytes of a public key."""
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def sign(key: Ed25519PrivateKey, message: bytes) -> str:
-    """Return the base64 Ed25519 signature (RFC 8032) of ``message``."""
-    return b64encode(key.sign(message)).decode()
 
 
 def _make(path: Path) -> None:

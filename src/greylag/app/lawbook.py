@@ -19,9 +19,11 @@ def read_policy(settings: Settings, home: Path, *, own: list[tuple[str, str]], t
     region = settings.region
     variables = {"region": region.name, "jurisdiction": region.jurisdiction}
     facts = FactBase((), ())
-    for folder in (shipped("policies", "facts"), home / "facts"):
-        for path in sorted(folder.glob("*.toml")) if folder.exists() else []:
-            facts = facts.overlaid_with(parse_facts(_toml(path), variables))
+    law = sorted(path for path in shipped("policies", "facts").glob("*.toml") if path.stem != "scripted-model")
+    if settings.model.kind == "scripted":
+        law.append(shipped("policies", "facts", "scripted-model.toml"))
+    for path in [*law, *sorted((home / "facts").glob("*.toml"))]:
+        facts = facts.overlaid_with(parse_facts(_toml(path), variables))
     basis = Basis(source="the install's settings", retrieved=today, status="in_force", certainty="O")
     rows = FactBase((), tuple(own_target(kind, name, region.name, basis) for kind, name in own))
     return CedarPolicy(read_pack(settings.policy_packs[0]), rows.overlaid_with(facts), region.name)
@@ -38,4 +40,6 @@ def _toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OperatorError("GL-SETTINGS-004", f"{path} can't be used: {error}.", "mend it, or move it away.") from error
+        raise OperatorError(
+            "GL-SETTINGS-004", f"{path} can't be used: {error}.", "mend it, or move it away."
+        ) from error

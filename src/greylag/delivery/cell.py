@@ -67,7 +67,7 @@ class Toolbox:
 class Cell:
     """Everything a stage may touch. Built only by ``app.bootstrap`` and by tests.
 
-    ``sign`` signs approvals with the region's key and returns base64; ``evidence`` makes the signed pack.
+    ``sign_approval`` signs (subject, person, way) and ``seal`` an in-toto statement, both with the region's key.
     ``default_agent`` and ``model`` are used where a request names none; ``labels`` says, per endpoint, what must be
     shown where no real model works. ``slots`` bounds the sandboxes that run at once.
     """
@@ -88,7 +88,7 @@ class Cell:
     deployer: Deployer
     chat: Chat
     toolbox: Callable[[Repository], Awaitable[Toolbox]]
-    sign: Callable[[bytes], str]
+    sign_approval: Callable[[str, str, str], str]
     seal: Callable[[Mapping[str, object]], bytes]
     workspaces: Path
     slots: asyncio.Semaphore

@@ -130,7 +130,7 @@ class Desk:
             raise RequestRefused(
                 "GL-APPROVE-004", "a follow-up is still to be worked in.", "wait for the next card and approve that."
             )
-        signature = cell.sign(f"greylag approval v1\n{task_id}\n{person.name}\n{task.subject}\n".encode())
+        signature = cell.sign_approval(task.subject, person.name, via)
         approval_id = ApprovalId(derived_id("apr", task_id, person.name, task.subject))
         event = ev.ApprovalGiven(approval_id, person.name, task.subject, signature, via)
         recorded = cell.events.append(task_id, event, key=f"approval/{approval_id}", at=cell.clock.now())
@@ -180,7 +180,7 @@ class Desk:
         task = cell.events.task(task_id)
         change, run, build = task.change, task.run, task.build
         found = {
-            "request": task.request, "diff": change.diff if change else None, "evidence": task.evidence,
+            "request": task.request, "diff": change.diff if change else None, "evidence": task.sealed or task.evidence,
             "report": run.report if run else None, "transcript": run.transcript if run else None,
             "prompt": run.prompt if run else None, "build": build.artifact if build else None,
         }  # fmt: skip
@@ -208,7 +208,7 @@ class Desk:
         return count
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
-        if task.ended or task.region != self._cell.region:
+        if task.closed or task.region != self._cell.region:
             return 0
         if task.task_id not in running:
             self._engine.start(task.task_id)

@@ -143,6 +143,7 @@ class RunVerified:
     summary: str
     report: Reference
     verifiers: tuple[str, ...] = ()
+    results: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,22 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceSealed:
+    """The signed evidence as it stands at the end: with approvals and proofs that its decisions are in the ledger."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    evidence: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class TaskClosed:
+    """The workflow has nothing more to do: retention is decided, workspaces are gone."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    retained_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRefused:
     """The platform may not, or can't, do this; rule and remedy were told."""
 
@@ -342,7 +359,7 @@ Event = (
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
-    | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
+    | EvidenceSealed | TaskClosed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -1,7 +1,7 @@
 """A task as its event log tells it: the projection that everybody reads."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from greylag.domain import events as ev
@@ -36,6 +36,7 @@ class Run:
     cost_usd_micros: int = 0
     detail: str = ""
     report: Reference | None = None
+    results: Reference | None = None
     transcript: Reference | None = None
 
 
@@ -77,6 +78,7 @@ class Approval:
     subject: str
     status: ApprovalStatus
     signature: str
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +130,24 @@ class Task:
     releases: tuple[Release, ...] = ()
     subject: str = ""
     evidence: Reference | None = None
+    sealed: Reference | None = None
     stop_requested_by: str = ""
     inputs: tuple[int, ...] = ()
     outcome: str = ""
     remedy: str = ""
     code: str = ""
-    decisions: tuple[str, ...] = field(default=())
+    decisions: tuple[str, ...] = ()
+    closed: bool = False
 
     @property
     def ended(self) -> bool:
-        """Whether the task's workflow has nothing more to do."""
+        """Whether the task takes no more: it came to an end, or its change is merged."""
         return self.status in ENDED
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing happens until a person says something, or ever."""
+        return self.closed or (self.waiting and not self.unread_follow_ups and not self.stop_requested_by)
 
     @property
     def waiting(self) -> bool:
@@ -263,6 +272,10 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             )
         case ev.TaskHandedOver(reason=reason):
             return replace(task, outcome=reason)
+        case ev.TaskClosed():
+            return replace(task, closed=True)
+        case ev.EvidenceSealed(evidence=evidence):
+            return replace(task, sealed=evidence)
         case ev.StopRequested(by=by):
             return replace(task, stop_requested_by=by)
         case _:
@@ -289,7 +302,7 @@ def _apply_run(task: Task, event: ev.RunStarted | ev.TurnSettled | ev.RunFinishe
             changed = replace(current, status=to, detail=event.detail, transcript=event.transcript)
         case ev.RunVerified():
             to = RunStatus(moved(current.status, RunStatus.PASSED if event.passed else RunStatus.TURNED_BACK))
-            changed = replace(current, status=to, detail=event.summary, report=event.report)
+            changed = replace(current, status=to, detail=event.summary, report=event.report, results=event.results)
     return replace(task, runs=tuple(changed if run is current else run for run in task.runs))
 
 
@@ -357,7 +370,9 @@ def _replace_change(
 
 def _apply_approval(task: Task, event: ev.ApprovalGiven | ev.ApprovalVoided) -> Task:
     if isinstance(event, ev.ApprovalGiven):
-        approval = Approval(event.approval_id, event.by, event.subject, ApprovalStatus.GIVEN, event.signature)
+        approval = Approval(
+            event.approval_id, event.by, event.subject, ApprovalStatus.GIVEN, event.signature, event.via
+        )
         return replace(task, approvals=(*task.approvals, approval))
     voided = tuple(
         replace(approval, status=ApprovalStatus(moved(approval.status, ApprovalStatus.VOIDED)))

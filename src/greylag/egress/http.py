@@ -6,6 +6,7 @@ whatever the peer sends is bounded in bytes and time. Foreign exceptions leave a
 
 import asyncio
 import hashlib
+import io
 import ipaddress
 import re
 import ssl
@@ -129,10 +130,11 @@ class HttpDoor:
         if len(body) > self._bounds.request_bytes:
             raise _forbidden(f"a body of {len(body)} bytes is over the {self._bounds.request_bytes} that may be sent")
         deadline = asyncio.get_running_loop().time() + self._bounds.total_seconds
+        data = io.BytesIO(body) if body else None  # as a stream, so that a large body doesn't hold the loop
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._session().request(
-                    method, address, data=body or None, headers=sent, allow_redirects=False, proxy=self._proxy,
+                    method, address, data=data, headers=sent, allow_redirects=False, proxy=self._proxy,
                     ssl=self._tls if self._tls is not None else True,
                 )  # fmt: skip
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -1,6 +1,7 @@
-"""Sets up assignments with real parts: the sandbox, a workspace, and where it is asked for the gateway and its model."""
+"""Sets up assignments with real parts: sandbox, workspace, and where asked for the gateway and its scripted model."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from greylag.adapters.models.backends.scripted import ScriptedUpstream
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
-from greylag.domain.clock import SystemClock
 from greylag.egress.door import Door
 from greylag.governance.question import Question, Verdict
 
@@ -35,6 +35,18 @@ def cassette(*turns: Mapping[str, object], side: str = "a title") -> Cassette:
 def shell(command: str) -> dict[str, object]:
     """Return a turn that runs ``command``."""
     return {"tools": [{"name": "shell", "command": command}]}
+
+
+class Time:
+    """The real clock and the real randomness."""
+
+    def now(self) -> datetime:
+        """Return the time, aware."""
+        return datetime.now(UTC)
+
+    def entropy(self, size_bytes: int) -> bytes:
+        """Return random bytes."""
+        return secrets.token_bytes(size_bytes)
 
 
 @dataclass
@@ -84,7 +96,7 @@ class Stage:
     @asynccontextmanager
     async def session(self, script: Sequence[Cassette], rules: Rules | None = None) -> AsyncIterator[Session]:
         """Open a run's session at a real gateway with a scripted model."""
-        clock = SystemClock()
+        clock = Time()
         door = Door(rules or Rules(), Pages(), clock, "home")
         gateway = LocalGateway({ENDPOINT: ScriptedUpstream(ENDPOINT, script)}, door, clock, self.sockets)
         grant = RunGrant("task_1", "run_1", "home", ENDPOINT, "internal", 1_000_000, 0, 100, self._settle)
@@ -111,8 +123,3 @@ def answering(*answers: VerifyAnswer | Exception) -> Callable[[], Awaitable[Veri
         return answer
 
     return verify
-
-
-def now() -> datetime:
-    """Return the time, aware."""
-    return datetime.now(UTC)

@@ -16,8 +16,8 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     """A stage of its own for each test."""
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    sockets = Path(tempfile.mkdtemp(prefix="gl-"))  # short: a UNIX socket's path has 107 bytes
-    sandbox = BubblewrapSandbox()
-    yield Stage(sandbox, workspace, sockets)
+    state = Path(tempfile.mkdtemp(prefix="gl-"))  # short: a UNIX socket's path has 107 bytes at most
+    sandbox = BubblewrapSandbox(state / "sandbox")
+    yield Stage(sandbox, workspace, state)
     sandbox.discard(workspace)
-    shutil.rmtree(sockets)
+    shutil.rmtree(state)

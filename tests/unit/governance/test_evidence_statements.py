@@ -49,7 +49,7 @@ REVIEW = ChangeEvidence(
     verifier_runs=(VerifierRun("pytest", ("pytest", "-q"), 0, True, TREE, (("passed", 12), ("failed", 0)), sha("r")),),
     decisions=("dec_1", "dec_2"),
 )  # fmt: skip
-GOLDEN_EVIDENCE = "c918ff52ad44b07a29596cd398a83449434d499e46ed501cd1487edc20c12047"
+GOLDEN_EVIDENCE = "8c4331e9552612017cc1464ac486a75bd22711226269db7d7844e91f8acd375b"
 GOLDEN_PROVENANCE = "14d6e6d4d2f73aa1615e97b0240b2bdb99759b655974c895f1513c11b28c8093"
 STORED = "sha256:" + hashlib.sha256(envelope_bytes(sign_statement(evidence_statement(REVIEW), KEY))).hexdigest()
 SUBJECT = subject_digest(REVIEW.diff_digest, REVIEW.build_digest, STORED)
@@ -131,6 +131,24 @@ def _repacked(**changes: object) -> dict[str, Any]:
 
 def _payload(change: dict[str, object], key: Ed25519PrivateKey = KEY) -> dict[str, Any]:
     return sign_statement(evidence_statement(FINAL) | change, key)
+
+
+def test_the_same_envelope_in_other_bytes_is_refused() -> None:
+    parsed = json.loads(ENVELOPE)
+    signature = parsed["signatures"][0]["sig"]
+    assert signature.endswith("==")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    stray = signature[:-3] + alphabet[alphabet.index(signature[-3]) + 1] + "=="
+    assert base64.b64decode(stray) == base64.b64decode(signature), "the last digit holds bits that nobody reads"
+    for other in (
+        json.dumps(parsed).encode(),
+        ENVELOPE + b"\n",
+        ENVELOPE.replace(b'{"payload"', b'{"payload":"","payload"', 1),
+        ENVELOPE.replace(signature.encode(), stray.encode()),
+    ):
+        assert other != ENVELOPE
+        with pytest.raises(IntegrityError, match="GL-EVIDENCE-001"):
+            verify_envelope(other, KEY.public_key())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The shipped house rules: every example, and what no question may ever get."""
 
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -222,3 +223,10 @@ def test_a_decision_is_quick_enough_to_be_asked_at_every_hop() -> None:
     assert all(POLICY.decide(question).permitted for question in questions)
     each = (datetime.now(UTC) - started).total_seconds() / len(questions)
     assert each < 0.005, "the aim is 0.0005 s; ten times that is a defect even on a busy machine"
+
+
+def test_one_policy_serves_many_threads_with_the_same_verdicts() -> None:
+    questions = [example.question for example in EXAMPLES[2]] * 5
+    expected = [EXAMPLE_POLICY.decide(question) for question in questions]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        assert list(pool.map(EXAMPLE_POLICY.decide, questions)) == expected

@@ -132,11 +132,11 @@ async def drive(task_id: TaskId, workflow: Workflow, home: Home) -> None:
         body.cancel()
     if body.cancelled():
         raise asyncio.CancelledError
-    error = body.exception()
-    if error is not None:
-        what = error.code if isinstance(error, GreylagError) else type(error).__name__
+    uncaught = body.exception()
+    if uncaught is not None:
+        what = uncaught.code if isinstance(uncaught, GreylagError) else type(uncaught).__name__
         _LOG.error("the run of %s ended by an error nobody caught: %s", task_id, what)
-        raise error
+        raise uncaught
 
 
 def _put(loop: asyncio.AbstractEventLoop, requests: "asyncio.Queue[_Request | None]", request: _Request | None) -> None:

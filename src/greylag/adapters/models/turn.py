@@ -103,6 +103,7 @@ class Turns:
         `Door.admit` raises, and BackendError or OperatorError where the endpoint fails. Cancelling it ends the call
         at the endpoint; it is settled all the same.
         """
+        await self.drain()  # so that a receipt that can't be kept stops the very next call
         turn = self._reserved(draft, headers)
         try:
             permit = await self._admitted(turn)
@@ -120,7 +121,8 @@ class Turns:
 
     async def drain(self) -> None:
         """Wait until every call that has ended is settled."""
-        await asyncio.gather(*self._settling)
+        if self._settling:
+            await asyncio.wait(self._settling)  # `gather` would end them when the one who waits is cancelled
 
     def _reserved(self, draft: Draft, headers: Mapping[str, str]) -> _Turn:
         if self.lost:

@@ -171,6 +171,14 @@ class LedgerStore(Protocol):
         """Return entries in order."""
         ...
 
+    def find(self, key: str) -> LedgerEntry | None:
+        """Return the newest entry that was appended under ``key``, None for none."""
+        ...
+
+    def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Return the audit path of entry ``index`` in the log's first ``size`` entries (RFC 6962, 2.1.1)."""
+        ...
+
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint (C2SP tlog-checkpoint text)."""
         ...

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +21,9 @@ class RemoteRefusal(GreylagError):
 
     def __init__(self, status: int, body: Mapping[str, str]) -> None:
         super().__init__(
-            body.get("code", f"HTTP {status}"), body.get("message", "no message"), body.get("remedy", "run `greylag doctor`.")
+            body.get("code", f"HTTP {status}"),
+            body.get("message", "no message"),
+            body.get("remedy", "run `greylag doctor`."),
         )
         self.exit_code = 3 if status == 451 else 2 if status < 500 else 1  # type: ignore[misc]  # per answer
 
@@ -51,7 +53,7 @@ def clean(line: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "·" for c in line)
 
 
-def table(rows: list[tuple[str, ...]], headings: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> str:
     """Return ``rows`` in aligned columns under ``headings``; a plain sentence where there are none."""
     if not rows:
         return "none"

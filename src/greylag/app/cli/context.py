@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from greylag.app.cli.session import Session
 
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="The platform's folder (default: GREYLAG_HOME, else ~/.local/share/greylag).")
+    Path | None,
+    typer.Option("--home", help="The platform's folder (default: GREYLAG_HOME, else ~/.local/share/greylag)."),
 ]
 _home: list[Path | None] = [None]
 

@@ -36,7 +36,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     home: HomeOption = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     """Take the options that every command shares."""
     set_home(home)
@@ -66,8 +68,12 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def demo(
     feature: Annotated[str, typer.Option(help="about-this-song, prompted-playlists or page-match.")] = "",
-    real: Annotated[bool, typer.Option("--real", help="A real package from the registry, with an old bug of it.")] = False,
-    keep: Annotated[Path | None, typer.Option(help="Keep everything in this folder instead of a temporary one.")] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="A real package from the registry, with an old bug of it.")
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep everything in this folder instead of a temporary one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the main job end to end on this machine: no account, no key, a scripted model."""

@@ -16,7 +16,10 @@ def live(repository: RepositoryArgument, as_person: As = "", as_json: Json = Fal
     """Say what is live in each environment."""
     with connect(as_person) as session:
         found = session.get("/releases", repository=repository)
-    rows = [(e["environment"], e["name"] or "nothing", e["digest"][:19], e["url"] or "not running", e["since"]) for e in found]
+    rows = [
+        (e["environment"], e["name"] or "nothing", e["digest"][:19], e["url"] or "not running", e["since"])
+        for e in found
+    ]
     emit(found, as_json, lambda _: table(rows, ("environment", "build", "digest", "answers at", "since")))
 
 

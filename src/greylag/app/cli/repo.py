@@ -18,10 +18,12 @@ Requirement = Annotated[
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     name: Annotated[str, typer.Option(help="What it is called here (default: its own name).")] = "",
-    config: Annotated[Path | None, typer.Option(help="A TOML file: level, build, verify, keywords, environments.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file: level, build, verify, keywords, environments.")
+    ] = None,
     level: Annotated[str, typer.Option(help="public, internal, confidential or restricted.")] = "",
     verify: Annotated[list[str] | None, typer.Option(help="A check as one command line; may be given again.")] = None,
     requirement: Requirement = None,
@@ -50,7 +52,8 @@ def list_repositories(as_person: As = "", as_json: Json = False) -> None:
     with connect(as_person) as session:
         found = session.get("/repositories")
     rows = [
-        (each["name"], each["level"], each["default_branch"], " → ".join(each["environments"]) or "none") for each in found
+        (each["name"], each["level"], each["default_branch"], " → ".join(each["environments"]) or "none")
+        for each in found
     ]
     emit(found, as_json, lambda _: table(rows, ("repository", "level", "branch", "environments")))
 

@@ -51,6 +51,12 @@ class Session:
         """Whether the platform runs only as long as this command."""
         return self._own is not None
 
+    def act_as(self, person: str) -> None:
+        """Count what follows as ``person``'s."""
+        self.person = person
+        if self._client is not None:
+            self._client.headers["x-greylag-as"] = person
+
     def get(self, path: str, **query: str | float | None) -> Document:
         """Return the JSON at ``path`` under ``/api/v1``. Raises RemoteRefusal for an error answer."""
         return self._call("GET", path, query={key: value for key, value in query.items() if value is not None}).json()
@@ -64,7 +70,11 @@ class Session:
         return self._call("GET", path).content
 
     def _call(
-        self, method: str, path: str, query: Mapping[str, str | float] | None = None, body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | float] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> httpx.Response:
         if self._client is None:
             raise RuntimeError("a Session is used inside `with`")

@@ -1,6 +1,7 @@
 """``greylag ask``, ``approve``, ``reject`` and ``greylag task …``."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,9 @@ _FAILED = frozenset({"failed", "refused", "rolled_back", "handed_over"})
 
 def ask(
     text: Annotated[str, typer.Argument(help="What should change, in plain language; `-` reads standard input.")],
-    command: Annotated[list[str] | None, typer.Argument(help="After `--`: the program of the command or acp agent.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="After `--`: the program of the command or acp agent.")
+    ] = None,
     repo: Annotated[str, typer.Option(help="The repository, where the words don't say it.")] = "",
     agent: Annotated[str, typer.Option(help="claude, acp or command.")] = "",
     as_person: As = "",
@@ -34,7 +37,9 @@ def ask(
     with connect(as_person) as session:
         task = session.post("/tasks", body)
         if detach and session.own:
-            note("no platform runs here, so this command does the work itself and can't detach (`greylag up` runs one).")
+            note(
+                "no platform runs here, so this command does the work itself and can't detach (`greylag up` runs one)."
+            )
         if detach and not session.own:
             emit(task, as_json, lambda each: each["task_id"])
             return
@@ -46,7 +51,9 @@ def ask(
 def approve(
     task: TaskArgument,
     as_person: As = "",
-    subject: Annotated[str, typer.Option(help="The digest you looked at; refused if it is not the one in review.")] = "",
+    subject: Annotated[
+        str, typer.Option(help="The digest you looked at; refused if it is not the one in review.")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Don't watch the merge and the release.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +91,10 @@ def list_tasks(
     with connect(as_person) as session:
         found = session.get("/tasks", repository=repo or None, limit=limit)
     wanted = [task for task in found if not status or task["status"] in status]
-    rows = [(task["task_id"], task["status"], task["repository"] or "?", task["requester"], task["title"]) for task in wanted]
+    rows = [
+        (task["task_id"], task["status"], task["repository"] or "?", task["requester"], task["title"])
+        for task in wanted
+    ]
     emit(wanted, as_json, lambda _: table(rows, ("task", "status", "repository", "asked by", "title")))
 
 
@@ -170,14 +180,21 @@ def build(
     emit(document, as_json, lambda each: f"{each['path']} {each['digest']}")
 
 
-def follow(session: "Session", task_id: str, *, after: int = 0, quiet: bool = False) -> Document:
-    """Print the thread as it grows until the task rests (waits for a person, or has ended); return the task."""
+def follow(
+    session: "Session", task_id: str, *, after: int = 0, quiet: bool = False,
+    remember: Callable[[int], None] = lambda sequence: None,
+) -> Document:  # fmt: skip
+    """Print the thread as it grows until the task rests (waits for a person, or has ended); return the task.
+
+    ``remember`` is told the sequence number of each message that was shown.
+    """
     while True:
         task = session.get(f"/tasks/{task_id}")
-        resting = task["ended"] or task["waiting"]
+        resting = task["resting"]
         said = session.get(f"/tasks/{task_id}/messages", after=after, wait=0 if resting else 5)
         for message in said:
             after = message["sequence"]
+            remember(after)
             if not quiet:
                 say(told(message))
         if resting and not said:
@@ -189,16 +206,23 @@ def told(message: Document) -> str:
     mark = _MARKS.get(message["kind"], " ")
     who = message["author"]
     first, *rest = message["text"].split("\n")
-    return "\n".join([f"{message['at'][11:19]} {mark} {who}: {clean(first)}", *(f"             {clean(line)}" for line in rest)])
+    return "\n".join(
+        [f"{message['at'][11:19]} {mark} {who}: {clean(first)}", *(f"             {clean(line)}" for line in rest)]
+    )
 
 
 def summary(task: Document) -> str:
     """Return a task in a few lines for people."""
-    lines = [f"{task['task_id']}  {task['status']}  {task['title']}", f"  asked by {task['requester']} for {task['repository']}"]
+    lines = [
+        f"{task['task_id']}  {task['status']}  {task['title']}",
+        f"  asked by {task['requester']} for {task['repository']}",
+    ]
     if task["placement"]:
         lines.append(f"  {task['placement']}")
     if task["files"]:
-        lines.append(f"  {len(task['files'])} files, +{task['added_lines']} -{task['removed_lines']} on {task['branch']}")
+        lines.append(
+            f"  {len(task['files'])} files, +{task['added_lines']} -{task['removed_lines']} on {task['branch']}"
+        )
     if task["build_name"]:
         lines.append(f"  build {task['build_name']} {task['build_digest']}")
     if task["subject"]:

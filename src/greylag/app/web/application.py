@@ -100,7 +100,6 @@ async def _refused(request: Request, error: GreylagError) -> Response:
         decision = error.decision_id if isinstance(error, PolicyRefused) else ""
         return _answer(status_of(error), error.code, error.message, error.remedy, decision)
 
-
     return error_page(request, error, status_of(error))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
@@ -35,7 +35,7 @@ def mount_pages(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
 
 
-def error_page(request: Request, error: GreylagError, status: int) -> HTMLResponse | RedirectResponse:
+def error_page(request: Request, error: GreylagError, status: int) -> Response:
     """Return the page for an error; somebody who isn't signed in is sent to do that."""
     if error.code == "GL-AUTH-001" and request.method == "GET":
         return RedirectResponse("/login", status_code=303)
@@ -57,7 +57,7 @@ def login_form() -> HTMLResponse:
 
 
 @router.post("/login")
-def login(request: Request, token: Annotated[str, Form(max_length=200)], platform: Wired) -> HTMLResponse | RedirectResponse:
+def login(request: Request, token: Annotated[str, Form(max_length=200)], platform: Wired) -> Response:
     """Sign in with a person's token."""
     if platform.directory.person_by_token(token.strip()) is None:
         return _page("login.html", status=403, person=None, problem="No person has this token.")
@@ -79,7 +79,9 @@ def logout() -> RedirectResponse:
 def index(request: Request, platform: Wired) -> HTMLResponse:
     """Show the newest tasks and the place to ask."""
     who = _who(request)
-    tasks = [task_out(task, platform.cell.labels.get(task.endpoint, "")) for task in platform.cell.events.tasks(limit=50)]
+    tasks = [
+        task_out(task, platform.cell.labels.get(task.endpoint, "")) for task in platform.cell.events.tasks(limit=50)
+    ]
     repositories = [repository.name for repository in platform.directory.repositories()]
     return _page("index.html", person=who.person, tasks=tasks, repositories=repositories)
 
@@ -129,7 +131,7 @@ async def stream(request: Request, task_id: str, platform: Wired, after: int = 0
                 yield f"id: {seen}\ndata: {json.dumps(message.model_dump(mode='json'))}\n\n"
             now = await asyncio.to_thread(platform.cell.events.task, TaskId(task.task_id))
             yield f"event: status\ndata: {json.dumps({'status': str(now.status), 'sequence': now.sequence})}\n\n"
-            if now.ended and not said:
+            if now.closed and not said:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 

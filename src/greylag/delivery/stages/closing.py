@@ -1,6 +1,7 @@
 """The end of a task: said in the thread, retention decided, workspaces gone. No task ends in silence."""
 
 from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.proving import keep_evidence
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, GreylagError, PolicyRefused, RequestRefused
 from greylag.domain.ids import TaskId
@@ -52,7 +53,7 @@ async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
 
 
 def _ending(error: GreylagError, status: TaskStatus) -> ev.Event:
-    refusable = TaskStatus.REFUSED in TRANSITIONS[status]
+    refusable = TaskStatus.REFUSED in TRANSITIONS[TaskStatus][status]
     if isinstance(error, RequestRefused) and refusable:
         decision = error.decision_id if isinstance(error, PolicyRefused) else ""
         return ev.TaskRefused(error.code, error.message, error.remedy, decision)
@@ -60,8 +61,12 @@ def _ending(error: GreylagError, status: TaskStatus) -> ev.Event:
 
 
 async def retain(cell: Cell, task_id: TaskId) -> str:
-    """Decide how long the task's content is kept (stage ``retain``) and clear its workspaces; answer ``closed``."""
+    """Seal the evidence, decide how long content is kept (stage ``retain``), clear workspaces; answer ``closed``."""
     task = await cell.task(task_id)
+    if task.approvals and task.sealed is None:
+        evidence = await keep_evidence(cell, task, final=True)
+        if evidence is not None:
+            await cell.record(task_id, ev.EvidenceSealed(evidence), "sealed")
     asset = Asset("task", level_of(task), cell.region, task.request.digest)
     action = f"retain-{cell.bounds.retain_days}-days"
     target = Target("store", f"vault:{cell.region}")
@@ -73,4 +78,5 @@ async def retain(cell: Cell, task_id: TaskId) -> str:
     except BackendError as error:
         await cell.say(task, "error", f"Retention could not be decided: {error}", "retain")
     cell.sandbox.discard(cell.workspaces / task_id)
+    await cell.record(task_id, ev.TaskClosed(cell.bounds.retain_days), "closed")
     return "closed"

@@ -1,9 +1,12 @@
 """The gate: the host's verifiers on a clean checkout decide; the agent's words don't."""
 
+import json
+
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, check
 from greylag.domain import events as ev
 from greylag.domain.ids import TaskId
+from greylag.domain.references import Reference
 from greylag.domain.states import RunStatus
 from greylag.domain.task import Change, Run, Task
 
@@ -49,15 +52,21 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> None:
     repository = await cell.repository(task)
     patch = await cell.fetch(task, change.diff)
     if patch or task.intent == "release":
-        candidate = Candidate(change.base_commit, patch, change.tree)
+        candidate = Candidate(change.base_commit, patch, change.tree, change.files)
         async with cell.slots:
             report = await check(cell, task, repository, candidate, f"gate/{run.run_id}")
-        passed, text, names = report.passed, report.text(), tuple(result.name for result in report.results)
+        passed, text = report.passed, report.text()
     else:
-        passed, text, names = False, "The agent changed nothing.", ()
+        report, passed, text = None, False, "The agent changed nothing."
     kept = await cell.keep(task, text.encode(), "report", key=f"report/{run.run_id}")
     summary = text.strip().splitlines()[0][:300] if text.strip() else "no output"
-    event = ev.RunVerified(run.run_id, change.tree, passed, summary, kept, names)
+    results: Reference | None = None
+    names: tuple[str, ...] = ()
+    if report is not None:
+        names = tuple(result.name for result in report.results)
+        raw = json.dumps([result.record() for result in report.results]).encode()
+        results = await cell.keep(task, raw, "results", key=f"results/{run.run_id}", media_type="application/json")
+    event = ev.RunVerified(run.run_id, change.tree, passed, summary, kept, names, results)
     await cell.record(task.task_id, event, f"checked/{run.run_id}")
     verdict = "Verified on a clean checkout" if passed else "The verifiers turned it back"
     await cell.say(task, "text", f"{verdict}: {text[:_SHOWN_CHARACTERS]}", f"checked/{run.run_id}")

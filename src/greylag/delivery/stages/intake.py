@@ -73,7 +73,7 @@ def choose(text: str, repositories: Sequence[Repository]) -> Repository | None:
     """Return the one repository ``text`` is about: named, or clearly ahead by its keywords, or the only one."""
     if len(repositories) == 1:
         return repositories[0]
-    words = set(re.findall(r"[a-z0-9][a-z0-9._-]*", text.lower()))
+    words = re.findall(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", text.lower())
     named = [repository for repository in repositories if repository.name in words]
     if len(named) == 1:
         return named[0]
@@ -83,8 +83,9 @@ def choose(text: str, repositories: Sequence[Repository]) -> Repository | None:
     return None
 
 
-def _score(words: set[str], repository: Repository) -> int:
-    return sum(1 for keyword in repository.keywords if keyword.lower() in words)
+def _score(words: Sequence[str], repository: Repository) -> int:
+    line = f" {' '.join(words)} "
+    return sum(1 for keyword in repository.keywords if f" {keyword.lower()} " in line)
 
 
 def _named(repositories: Sequence[Repository], name: str | None) -> Repository | None:

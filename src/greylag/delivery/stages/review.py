@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from greylag.adapters.forge.port import Author, CommitText
 from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.proving import keep_evidence
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import TaskId
-from greylag.domain.references import Reference
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
 from greylag.domain.task import Build, Change, Task
@@ -29,7 +29,9 @@ async def request_review(cell: Cell, task_id: TaskId) -> str:
         await _push(cell, task, repository, change)
         task = await cell.task(task_id)
         change = task.changes[-1]
-    evidence = await _keep_evidence(cell, task, change, made)
+    evidence = await keep_evidence(cell, task, final=False)
+    if evidence is None:
+        raise IntegrityError("GL-STATE-008", f"{task_id} has no evidence.", "report this with its event log.")
     subject = subject_digest(change.diff.digest, made.artifact.digest, evidence.digest)
     expires = cell.clock.now() + timedelta(seconds=cell.bounds.review_seconds)
     requested = ev.ReviewRequested(change.change_id, subject, evidence, expires.isoformat(timespec="seconds"))
@@ -65,29 +67,6 @@ async def commit_text(cell: Cell, task: Task, trailer: str) -> CommitText:
     person = cell.directory.person(task.requester)
     author = Author(person.name, person.email or f"{person.name}@greylag.invalid")
     return CommitText(author, f"{task.title}\n\n{trailer}\n", task.received_at.replace(microsecond=0))
-
-
-async def _keep_evidence(cell: Cell, task: Task, change: Change, made: Build) -> Reference:
-    facts: dict[str, object] = {
-        "task_id": task.task_id, "repository": task.repository, "request_digest": task.request.digest,
-        "base_commit": change.base_commit, "tree": change.tree, "commit": change.commit,
-        "diff_digest": change.diff.digest, "files": len(change.files), "build": made.name,
-        "build_digest": made.artifact.digest, "placement": task.placement, "agent": task.agent,
-        "model_label": cell.labels.get(task.endpoint, ""),
-        "runs": [
-            {
-                "run_id": run.run_id, "round": run.round, "attempt": run.attempt, "status": str(run.status),
-                "prompt_digest": run.prompt.digest, "report_digest": run.report.digest if run.report else "",
-                "turns": run.turns, "cost_usd_micros": run.cost_usd_micros,
-            }
-            for run in task.runs
-        ],
-        "decisions": list(task.decisions),
-    }  # fmt: skip
-    sealed = cell.seal(facts)
-    return await cell.keep(
-        task, sealed, "evidence", key=f"evidence/{change.change_id}", media_type="application/vnd.dsse+json"
-    )
 
 
 async def _card(cell: Cell, task: Task, change: Change, made: Build) -> str:

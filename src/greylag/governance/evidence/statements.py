@@ -63,7 +63,7 @@ class ChangeEvidence:
 
     For review ``approvals`` is empty and so is ``reviewed``. Afterwards ``reviewed`` is the digest of the evidence that
     was shown to the reviewer, and each approval must be bound to it. ``checkpoint`` is the ledger's signed tree head
-    which ``proofs`` lead to.
+    which ``proofs`` lead to. ``notes`` are what a reader must know besides, such as that no real model worked.
     """
 
     task_id: str
@@ -81,6 +81,7 @@ class ChangeEvidence:
     approvals: tuple[SignedApproval, ...] = ()
     checkpoint: str = ""
     proofs: tuple[DecisionProof, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def evidence_statement(evidence: ChangeEvidence) -> dict[str, object]:
         },
         "verifierRuns": [_run(run) for run in evidence.verifier_runs],
         "decisions": list(evidence.decisions),
+        "notes": list(evidence.notes),
         "reviewed": evidence.reviewed,
         "approvals": [
             {

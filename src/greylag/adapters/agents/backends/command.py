@@ -15,7 +15,7 @@ from greylag.adapters.agents.wire import lines_of
 from greylag.adapters.sandbox.port import Ended, EndReason, Mount, Probe, SandboxProcess
 from greylag.domain.errors import BackendError
 
-PROMPT_FILE = "/run/greylag/prompt.txt"
+PROMPT_FILE = "/opt/greylag/prompt.txt"
 _LAST_LINES = 5
 _LINE_BYTES = 10_000
 _DETAIL_CHARS = 800

@@ -13,7 +13,7 @@ from greylag.adapters.engine.flow import Home, Workflow, drive
 from greylag.adapters.engine.reaper import Reaper
 from greylag.adapters.engine.sealing import SealedJson
 from greylag.adapters.engine.slots import DatabaseSlots, FileSlots, Slots, check_name
-from greylag.domain.errors import OperatorError
+from greylag.domain.errors import GreylagError, OperatorError
 from greylag.domain.ids import TaskId, derived_id
 
 _ALIVE = ["ENQUEUED", "DELAYED", "PENDING"]
@@ -99,7 +99,7 @@ class DbosEngine:
         return {TaskId(run.workflow_id): str(run.error) if run.error else ended for run in runs}
 
     async def close(self) -> None:
-        """As `Engine.close`; takes a second at most, plus what running steps take to clean up after themselves."""
+        """As `Engine.close`; under way in a second or two: steps get one second to clean up after themselves."""
         home = self._home
         await asyncio.to_thread(self._stop)
         left = home.tasks - {asyncio.current_task()} if home is not None else set()
@@ -175,7 +175,16 @@ class DbosEngine:
         if reaper is not None:
             reaper.end()
         if DbosEngine._launched_here is self:
-            DBOS.destroy(destroy_registry=True)
+            # The library's dispatcher hangs for ten seconds where its loop is stopped under its hands: with runs on
+            # their way to us it gets a second to hand them over. Taking new ones has stopped by then.
+            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=1 if self._arriving() else 0)
+
+    def _arriving(self) -> bool:
+        """Whether runs may be on their way from the queue into this process."""
+        try:
+            return bool(self.running() - {TaskId(task_id) for task_id in self._active})
+        except GreylagError:
+            return True
 
     def _lost(self) -> None:
         home = self._home

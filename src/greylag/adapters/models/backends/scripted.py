@@ -36,6 +36,8 @@ from greylag.egress.permit import Permit
 LABEL = "scripted model — no real model was called"
 _FREE = Price(0, 0, 0, 0, "scripted")
 _MODEL = re.compile(r"scripted[A-Za-z0-9._:/@-]{0,100}")
+# What a harness adds to the first message on its own; a script answers what the person asked for.
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _SEARCHED_CHARACTERS = 256 * 1024
 _DELTA_CHARACTERS = 48
 
@@ -154,6 +156,7 @@ def _asked(body: bytes) -> _Asked:
         tools = tuple(str(tool["name"]) for tool in request.get("tools") or ())
     except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise _missing("008", f"the request can't be read ({type(error).__name__})", "a Messages request") from error
+    first = _REMINDER.sub("", first).strip()
     return _Asked(first[:_SEARCHED_CHARACTERS], results[-_SEARCHED_CHARACTERS:], turns, tools)
 
 
