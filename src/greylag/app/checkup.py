@@ -235,7 +235,7 @@ def _door(home: Path) -> Iterator[Door]:
     settings, clock = example_settings(Settings()), SystemClock()
     control, ledger, _ = open_stores(settings, home)
     own = [("store", "control-plane"), ("sandbox", "sandbox"), ("sandbox", "builtin"), ("forge", "builtin"),
-           ("chat", "vault:local")]  # fmt: skip
+           ("chat", "vault:local"), ("store", "vault:elsewhere"), ("forge", "elsewhere")]  # fmt: skip
     try:
         yield Door(read_policy(settings, home, own=own, today=clock.now().date()), ledger, clock, "local")
     finally:
