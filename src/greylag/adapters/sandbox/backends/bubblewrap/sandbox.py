@@ -14,14 +14,19 @@ from pathlib import Path
 from greylag.adapters.sandbox import trees
 from greylag.adapters.sandbox.backends.bubblewrap import options
 from greylag.adapters.sandbox.backends.bubblewrap.checks import check_spec, missing
-from greylag.adapters.sandbox.backends.bubblewrap.descriptors import Descriptors
+from greylag.adapters.sandbox.backends.bubblewrap.gateway import Relay, listen_inside, unix_listener
 from greylag.adapters.sandbox.backends.bubblewrap.identities import DEFAULT_UIDS, Identities
 from greylag.adapters.sandbox.backends.bubblewrap.limits import Watchdog
-from greylag.adapters.sandbox.backends.bubblewrap.netns import listen_inside
 from greylag.adapters.sandbox.backends.bubblewrap.probing import isolation_missing, judge, self_test, unready
 from greylag.adapters.sandbox.backends.bubblewrap.process import BubblewrapProcess, Pipes, Status, never_ran
-from greylag.adapters.sandbox.backends.bubblewrap.program import Launch, Launcher, Started, end, find_program
-from greylag.adapters.sandbox.backends.bubblewrap.relay import Relay, unix_listener
+from greylag.adapters.sandbox.backends.bubblewrap.program import (
+    Descriptors,
+    Launch,
+    Launcher,
+    Started,
+    end,
+    find_program,
+)
 from greylag.adapters.sandbox.backends.bubblewrap.seccomp import filter_program
 from greylag.adapters.sandbox.port import (
     GATEWAY_SOCKET,
