@@ -3,6 +3,7 @@
 Must never take a file from a sandbox that is not one plain file of a known kind and bounded size.
 """
 
+import asyncio
 import gzip
 import io
 import json
@@ -101,13 +102,22 @@ async def build_artifact(
     where the output is not one acceptable file, ``GL-BUILD-005`` where it went out of bounds; and what `Sandbox.run`
     raises.
     """
-    builder = choose_builder(read_listing(workspace), plan.builder)
+    builder = await asyncio.to_thread(_prepared, workspace, plan)
     if builder == "archive":
-        return Artifact(_archive_name(plan), archive(workspace, plan.epoch_seconds), "application/gzip")
-    if os.path.lexists(workspace / _OUTPUT):
-        raise _refused("004", f"the repository has a `{_OUTPUT}` of its own", "remove it from the repository")
+        content = await asyncio.to_thread(archive, workspace, plan.epoch_seconds)
+        return Artifact(_archive_name(plan), content, "application/gzip")
     ended = await sandbox.run(_spec(builder, workspace, plan, limits, (mounts, dict(env or {}))))
     _require_success(ended, builder, plan)
+    return await asyncio.to_thread(_collected, workspace, builder)
+
+
+def _prepared(workspace: Path, plan: BuildPlan) -> str:
+    if os.path.lexists(workspace / _OUTPUT):
+        raise _refused("004", f"the repository has a `{_OUTPUT}` of its own", "remove it from the repository")
+    return choose_builder(read_listing(workspace), plan.builder)
+
+
+def _collected(workspace: Path, builder: str) -> Artifact:
     try:
         name, content = take_only_file(workspace, _OUTPUT, ARTIFACT_BYTES)
     except UnfitOutput as error:

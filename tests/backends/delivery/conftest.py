@@ -1,8 +1,9 @@
 """A real sandbox, a real toolchain, and checkouts made of a few files."""
 
+import asyncio
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,22 @@ class Workbench:
         self.sandbox.adopt(place)
         plan = BuildPlan("murmur", builder, "0123456789abcdef", 1_700_000_000)
         return await build_artifact(self.sandbox, place, plan, limits, self.toolchain.mounts, self.toolchain.env)
+
+
+async def together(cases: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    """Run ``cases`` three at a time, for most of their time is spent waiting, and fail with all that failed."""
+    room = asyncio.Semaphore(3)
+    failed: dict[str, str] = {}
+
+    async def one(name: str, case: Callable[[], Awaitable[None]]) -> None:
+        async with room:
+            try:
+                await case()
+            except (AssertionError, pytest.fail.Exception) as error:
+                failed[name] = str(error)
+
+    await asyncio.gather(*(one(name, case) for name, case in cases.items()))
+    assert not failed, "\n".join(f"{name}: {why}" for name, why in failed.items())
 
 
 @pytest.fixture(scope="session")

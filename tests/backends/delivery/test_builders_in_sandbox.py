@@ -6,6 +6,7 @@ import os
 import tarfile
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from greylag.delivery import building
 from greylag.delivery.building import archive
 from greylag.domain.errors import RequestRefused
-from tests.backends.delivery.conftest import LIMITS, Workbench
+from tests.backends.delivery.conftest import LIMITS, Workbench, together
 
 PYPROJECT = """
 [build-system]
@@ -90,14 +91,16 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_builds_that_hand_over_something_else(workbench: Workbench, name: str) -> None:
-    body, words = HOSTILE[name]
-    with pytest.raises(RequestRefused) as caught:
-        await workbench.build(workbench.checkout({"pyproject.toml": BACKEND, "own.py": MAKE.format(body=body)}))
-    assert caught.value.code == "GL-BUILD-004"
-    assert words in caught.value.message
-    assert "\x1b" not in caught.value.message
+async def test_builds_that_hand_over_something_else(workbench: Workbench) -> None:
+    async def one(body: str, words: str) -> None:
+        place = workbench.checkout({"pyproject.toml": BACKEND, "own.py": MAKE.format(body=body)})
+        with pytest.raises(RequestRefused) as caught:
+            await workbench.build(place)
+        assert caught.value.code == "GL-BUILD-004"
+        assert words in caught.value.message
+        assert "\x1b" not in caught.value.message
+
+    await together({name: partial(one, *case) for name, case in HOSTILE.items()})
 
 
 async def test_too_large_an_artifact(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,14 +126,15 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BROKEN)
-async def test_builds_that_fail_say_why(workbench: Workbench, name: str) -> None:
-    files, number, words = BROKEN[name]
-    with pytest.raises(RequestRefused) as caught:
-        await workbench.build(workbench.checkout(files))
-    assert caught.value.code == f"GL-BUILD-{number}", caught.value.message
-    assert words in str(caught.value)
-    assert "\x1b" not in caught.value.message
+async def test_builds_that_fail_say_why(workbench: Workbench) -> None:
+    async def one(files: dict[str, str], number: str, words: str) -> None:
+        with pytest.raises(RequestRefused) as caught:
+            await workbench.build(workbench.checkout(files))
+        assert caught.value.code == f"GL-BUILD-{number}", caught.value.message
+        assert words in str(caught.value)
+        assert "\x1b" not in caught.value.message
+
+    await together({name: partial(one, *case) for name, case in BROKEN.items()})
 
 
 async def test_nothing_in_the_repository_stands_in_for_the_builder(workbench: Workbench) -> None:

@@ -1,10 +1,11 @@
 """Verifiers over real programs in a real sandbox: honest projects, and changes that try to pass without passing."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from tests.backends.delivery.conftest import LIMITS, Workbench
+from tests.backends.delivery.conftest import LIMITS, Workbench, together
 
 GOOD = "def test_good():\n    assert 1 + 1 == 2\n"
 BAD = "def test_bad():\n    assert 1 + 1 == 3, 'sums'\n"
@@ -83,21 +84,24 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HONEST)
-async def test_honest_projects(workbench: Workbench, name: str) -> None:
-    files, code, summary = HONEST[name]
-    report = await workbench.verify(files)
-    (result,) = report.results
-    assert (result.code, report.passed) == (code, not code), report.text()
-    assert summary in result.summary
-    assert bool(result.remedy) == bool(code)
+async def test_honest_projects(workbench: Workbench) -> None:
+    async def one(files: dict[str, str], code: str, summary: str) -> None:
+        report = await workbench.verify(files)
+        (result,) = report.results
+        assert (result.code, report.passed) == (code, not code), report.text()
+        assert summary in result.summary
+        assert bool(result.remedy) == bool(code)
+
+    await together({name: partial(one, *case) for name, case in HONEST.items()})
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_changes_that_try_to_pass_without_passing(workbench: Workbench, name: str) -> None:
-    report = await workbench.verify(HOSTILE[name])
-    assert not report.passed, report.text()
-    assert report.results[0].code in ("GL-VERIFY-001", "GL-VERIFY-003", "GL-VERIFY-005"), report.text()
+async def test_changes_that_try_to_pass_without_passing(workbench: Workbench) -> None:
+    async def one(files: dict[str, str]) -> None:
+        report = await workbench.verify(files)
+        assert not report.passed, report.text()
+        assert report.results[0].code in ("GL-VERIFY-001", "GL-VERIFY-003", "GL-VERIFY-005"), report.text()
+
+    await together({name: partial(one, files) for name, files in HOSTILE.items()})
 
 
 async def test_a_failure_says_which_test_and_why(workbench: Workbench) -> None:
@@ -163,10 +167,12 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "code"), COMMANDS)
-async def test_the_operators_own_commands(workbench: Workbench, command: tuple[str, ...], code: str) -> None:
-    report = await workbench.verify({"test_a.py": GOOD, "test_b.py": BAD}, (command,))
-    assert report.results[0].code == code, report.text()
+async def test_the_operators_own_commands(workbench: Workbench) -> None:
+    async def one(command: tuple[str, ...], code: str) -> None:
+        report = await workbench.verify({"test_a.py": GOOD, "test_b.py": BAD}, (command,))
+        assert report.results[0].code == code, report.text()
+
+    await together({" ".join(command): partial(one, command, code) for command, code in COMMANDS})
 
 
 def package(script: str) -> str:
@@ -189,12 +195,13 @@ NPM = {
 }
 
 
-@pytest.mark.parametrize("name", NPM)
-async def test_npm(workbench: Workbench, name: str) -> None:
-    files, code = NPM[name]
-    report = await workbench.verify(files)
-    assert report.results[0].code == code, report.text()
-    assert report.results[0].name == "npm test"
+async def test_npm(workbench: Workbench) -> None:
+    async def one(files: dict[str, str], code: str) -> None:
+        report = await workbench.verify(files)
+        assert report.results[0].code == code, report.text()
+        assert report.results[0].name == "npm test"
+
+    await together({name: partial(one, *case) for name, case in NPM.items()})
 
 
 async def test_both_kinds_must_pass(workbench: Workbench) -> None:

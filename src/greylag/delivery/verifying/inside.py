@@ -7,8 +7,9 @@ files can't make up a report, because it was never told the word.
 
 import sys
 
-# Before anything else is imported: no file of the repository may stand in for a module of Python or for pytest.
-sys.path[:] = [path for path in sys.path if path]
+if __name__ == "__main__":
+    # Before anything else is imported: no file of the repository may stand in for a module of Python or for pytest.
+    sys.path[:] = [path for path in sys.path if path]
 
 import json  # noqa: E402
 import os  # noqa: E402
@@ -88,4 +89,5 @@ def run(recorder: Recorder) -> tuple[int, str]:
     return int(pytest.main(options, plugins=[recorder])), ""
 
 
-main()
+if __name__ == "__main__":
+    main()
