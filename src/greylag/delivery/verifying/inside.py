@@ -11,9 +11,9 @@ if __name__ == "__main__":
     # Before anything else is imported: no file of the repository may stand in for a module of Python or for pytest.
     sys.path[:] = [path for path in sys.path if path]
 
-import json  # noqa: E402
-import os  # noqa: E402
-from typing import Any  # noqa: E402
+import json
+import os
+from typing import Any
 
 _FAILURES = 20
 _LINES = 12
