@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 RUN := .venv/bin/python
-export PYTHONDONTWRITEBYTECODE := 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .PHONY: help setup dev demo demo-real test check lint types imports format chaos bench readme clean
 
@@ -12,7 +12,7 @@ help: ## list what can be done
 
 setup: .venv/.ready ## install what Greylag needs, from the lock file, into this folder only
 
-.venv/.ready: uv.lock pyproject.toml scripts/setup.py scripts/fetch_claude.py
+.venv/.ready: uv.lock pyproject.toml scripts/setup.py scripts/package_index.py scripts/fetch_claude.py
 	@$(PYTHON) scripts/setup.py
 
 dev: setup ## start Greylag here with the example repository, for looking around

@@ -7,6 +7,7 @@ client), ``opened`` (says what the session was opened with), ``raw JSON`` (sends
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -33,6 +34,8 @@ def listen():
         with arrived:
             inbox.append(message)
             arrived.notify()
+    if "--deaf" not in options:
+        os._exit(0)  # the client has closed the line
 
 
 def receive():

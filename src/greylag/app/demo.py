@@ -208,10 +208,9 @@ def _change_one_byte(database: Path) -> None:
     with connection:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f'DROP TRIGGER "{name}"')
-        (position, body) = connection.execute(
-            "SELECT position, body FROM greylag_ledger_entry WHERE body LIKE '%\"permitted\":true%' ORDER BY position LIMIT 1"
-        ).fetchone()
-        changed = bytes(body).replace(b"local", b"locaL", 1)
+        rows = connection.execute("SELECT position, body FROM greylag_ledger_entry ORDER BY position").fetchall()
+        position, body = next((place, bytes(raw)) for place, raw in rows if b"local" in bytes(raw))
+        changed = body.replace(b"local", b"locaL", 1)
         connection.execute("UPDATE greylag_ledger_entry SET body = ? WHERE position = ?", (changed, position))
     connection.close()
 

@@ -30,7 +30,7 @@ def prepare_home(home: Path) -> None:
 
 
 def read_operator_token(home: Path) -> str:
-    """Return the operator's token. Raises OperatorError ``GL-HOME-002`` where it is unreadable or readable by others."""
+    """Return the operator's token. Raises OperatorError ``GL-HOME-002`` where others can read it, or nobody."""
     path = home / _TOKEN
     try:
         if path.stat().st_mode & 0o077:

@@ -63,7 +63,7 @@ async def serve(
         host, port = listener.getsockname()[:2]
         url = f"http://{host}:{port}"
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not serving.done():
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         _write_address(home, url)
         sweeper = asyncio.create_task(_sweep(opened.platform.desk.sweep))

@@ -1,10 +1,11 @@
 """Checking a change the only way that counts: the platform's verifiers on a clean checkout made by the platform."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greylag.delivery.cell import PLATFORM, Cell, level_of
-from greylag.delivery.verifying import Verifier, VerifyReport, detect, read_listing, verify
+from greylag.delivery.verifying import Verifier, VerifyReport, detect, influential, read_listing, union, verify
 from greylag.domain.errors import IntegrityError
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -15,11 +16,12 @@ from greylag.governance.question import Asset, Target
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A change to look at: ``patch`` on ``base_commit``, and the ``tree`` it must result in (empty: whatever it is)."""
+    """A change: ``patch`` of ``files`` on ``base_commit``, and the ``tree`` it must result in (empty: any)."""
 
     base_commit: str
     patch: bytes
     tree: str = ""
+    files: tuple[str, ...] = ()
 
 
 async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: Path, key: str) -> None:
@@ -48,15 +50,20 @@ async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: P
 async def check(cell: Cell, task: Task, repository: Repository, candidate: Candidate, key: str) -> VerifyReport:
     """Run the repository's verifiers on a clean checkout of ``candidate`` and return what the host saw.
 
-    Takes no sandbox slot: the caller holds one.
+    What verifies the base verifies the change too: a change can't switch a verifier off by its own files. Takes no
+    sandbox slot: the caller holds one.
     """
     folder = cell.workspaces / task.task_id / f"check-{key.replace('/', '-')}"
     try:
+        before: tuple[Verifier, ...] = ()
+        if influential(candidate.files):
+            await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"check/{key}/base")
+            before = await asyncio.to_thread(_verifiers, repository, folder)
         await clean_checkout(cell, task, candidate, folder, f"check/{key}")
+        verifiers = union(before, await asyncio.to_thread(_verifiers, repository, folder))
         tools = await cell.toolbox(repository)
-        verifiers = _verifiers(repository, folder)
         limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.verify_seconds)
-        return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env)
+        return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env, repository.name)
     finally:
         cell.sandbox.discard(folder)
 

@@ -208,7 +208,7 @@ class Desk:
         return count
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
-        if task.ended or task.region != self._cell.region:
+        if task.closed or task.region != self._cell.region:
             return 0
         if task.task_id not in running:
             self._engine.start(task.task_id)

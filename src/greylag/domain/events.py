@@ -309,6 +309,14 @@ class EvidenceSealed:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskClosed:
+    """The workflow has nothing more to do: retention is decided, workspaces are gone."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    retained_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRefused:
     """The platform may not, or can't, do this; rule and remedy were told."""
 
@@ -351,7 +359,7 @@ Event = (
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
-    | EvidenceSealed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
+    | EvidenceSealed | TaskClosed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -1,7 +1,7 @@
 """A task as its event log tells it: the projection that everybody reads."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from greylag.domain import events as ev
@@ -136,12 +136,18 @@ class Task:
     outcome: str = ""
     remedy: str = ""
     code: str = ""
-    decisions: tuple[str, ...] = field(default=())
+    decisions: tuple[str, ...] = ()
+    closed: bool = False
 
     @property
     def ended(self) -> bool:
-        """Whether the task's workflow has nothing more to do."""
+        """Whether the task takes no more: it came to an end, or its change is merged."""
         return self.status in ENDED
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing happens until a person says something, or ever."""
+        return self.closed or (self.waiting and not self.unread_follow_ups and not self.stop_requested_by)
 
     @property
     def waiting(self) -> bool:
@@ -266,6 +272,8 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             )
         case ev.TaskHandedOver(reason=reason):
             return replace(task, outcome=reason)
+        case ev.TaskClosed():
+            return replace(task, closed=True)
         case ev.EvidenceSealed(evidence=evidence):
             return replace(task, sealed=evidence)
         case ev.StopRequested(by=by):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from agent_stage import Stage
+
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 
 

@@ -51,7 +51,8 @@ async def test_reads_edits_tries_verifies_and_ends(stage: Stage) -> None:
         {"tools": [edit], "expect": "items\\[1\\]"},
         shell("python3 -c 'import queue; print(1)'"),
         {"tools": [{"name": "verify"}]},
-        {"tools": [{"name": "verify"}], "expect": "FAILED\n1 failed"},
+        {**shell("echo tested >> queue.log"), "expect": "FAILED\n1 failed"},
+        {"tools": [{"name": "verify"}]},
         {**DONE, "expect": "PASSED\n2 passed"},
     )
     verify = answering(VerifyAnswer(False, "1 failed"), VerifyAnswer(True, "2 passed"))
@@ -60,10 +61,10 @@ async def test_reads_edits_tries_verifies_and_ends(stage: Stage) -> None:
     assert (stage.workspace / "queue.py").read_text() == "def pop(items):\n    return items[0]\n"
     assert stage.lines == [
         "I look at the queue.", "reads queue.py", "edits queue.py", "runs python3 -c 'import queue; print(1)'",
-        "runs the checks", "runs the checks", "It is fixed.",
+        "runs the checks", "runs echo tested >> queue.log", "runs the checks", "It is fixed.",
     ]  # fmt: skip
     assert {turn.model for turn in stage.turns} == {MODEL}
-    assert len(stage.turns) == 6
+    assert len(stage.turns) == 7
 
 
 @needs_claude
@@ -168,7 +169,33 @@ async def test_probe_names_the_version() -> None:
     assert probe.detail.startswith("Claude Code 2.")
 
 
-async def test_missing_program_says_how_to_fetch_it(stage: Stage, tmp_path: Path) -> None:
+@needs_claude
+async def test_store_that_fails_while_the_checks_are_announced_ends_the_run(stage: Stage) -> None:
+    async def deaf(line: str) -> None:
+        if line == "runs the checks":
+            raise BackendError("GL-STORE-001", "the store is away.", "wait", transient=True)
+
+    script = cassette({"tools": [{"name": "verify"}]}, DONE)
+    with pytest.raises(BackendError) as raised:
+        await work(stage, script, verify=answering(VerifyAnswer(True, "")), progress=deaf)
+    assert raised.value.code == "GL-STORE-001"
+
+
+@needs_claude
+async def test_stop_before_the_start_runs_nothing(stage: Stage) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    result = await work(stage, cassette(shell("touch ran"), DONE), stop=stop)
+    assert (result.outcome, stage.turns) == ("stopped", [])
+    assert list(stage.workspace.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["nothing", "folder", "not executable"])
+async def test_missing_program_says_how_to_fetch_it(stage: Stage, tmp_path: Path, there: str) -> None:
+    if there == "folder":
+        (tmp_path / "claude").mkdir()
+    elif there == "not executable":
+        (tmp_path / "claude").touch(mode=0o644)
     agent = ClaudeAgent(tmp_path / "claude")
     probe = await agent.probe()
     assert not probe.ready
@@ -183,7 +210,7 @@ async def test_without_a_model_it_does_not_start(
     stage: Stage, tmp_path: Path, session: Session | None, model: str
 ) -> None:
     binary = tmp_path / "claude"
-    binary.touch()
+    binary.touch(mode=0o755)
     with pytest.raises(OperatorError) as raised:
         await ClaudeAgent(binary).work(stage.assignment(session=session, model=model))
     assert raised.value.code == "GL-AGENT-002"

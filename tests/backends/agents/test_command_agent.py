@@ -91,7 +91,7 @@ async def test_flood_is_bounded_and_leaves_the_platform_responsive(stage: Stage)
     ticking = asyncio.create_task(tick())
     since = time.monotonic()
     result = await CommandAgent().work(
-        stage.assignment(command=sh("yes '\033[31mspam'"), limits=Limits(timeout_seconds=20, output_bytes=200_000))
+        stage.assignment(command=sh("yes '\033[31mspam'"), limits=Limits(timeout_seconds=20, output_bytes=60_000))
     )
     took = time.monotonic() - since
     ticking.cancel()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from greylag.adapters.sandbox.port import Ended, EndReason, Limits, SandboxProcess
 from greylag.domain.errors import BackendError
 
-STOP_GRACE_SECONDS = 4.0
-EXIT_GRACE_SECONDS = 4.0
+STOP_GRACE_SECONDS = 3.0
+EXIT_GRACE_SECONDS = 2.0
 _INPUT_CLOSED = "GL-SANDBOX-004"
 
 
@@ -30,10 +30,12 @@ async def supervise(
 ) -> Conversation:
     """Return how ``talk`` with ``process`` went; whatever happens, no process is left.
 
-    When ``stop`` is set, ``interrupt`` (where the agent knows one) asks it to stop, four seconds; then all is killed.
-    After the talk the program has four seconds to leave by itself. ``talk`` may return None to say that the program
+    When ``stop`` is set, ``interrupt`` (where the agent knows one) asks it to stop, three seconds; then all is killed.
+    After the talk the program has two seconds to leave by itself. ``talk`` may return None to say that the program
     ended before it was done; that the program closed its input means the same.
     """
+    if stop.is_set():
+        interrupt = None  # nothing was said yet that could be interrupted
     talking = asyncio.create_task(talk)
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -99,8 +99,8 @@ def _read(path: Path, size_bytes: int) -> bytes:
         raise
     except OSError as error:
         raise _unsafe(path, error.strerror or "it can't be opened") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise _unsafe(path, "it is not a regular file")
         if stat.S_IMODE(found.st_mode) & _UNSAFE_MODE:
@@ -109,7 +109,9 @@ def _read(path: Path, size_bytes: int) -> bytes:
             raise _unsafe(path, f"it belongs to user {found.st_uid}, expected {os.geteuid()}")
         if found.st_size != size_bytes:
             raise _unsafe(path, f"it has {found.st_size} bytes, expected {size_bytes}")
-        return file.read(size_bytes)
+        return os.read(descriptor, size_bytes)
+    finally:
+        os.close(descriptor)
 
 
 def _unsafe(path: Path, why: str) -> OperatorError:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,19 +32,25 @@ def show(
 ) -> None:
     """Show entries: what was decided, by which rules, for what towards where."""
     with connect(as_person) as session:
-        entries = [
-            {"index": e["index"], **json.loads(e["body"])}
-            for e in session.get("/ledger/entries", start=start, limit=limit)
-        ]
+        found = session.get("/ledger/entries", start=start, limit=limit)
+    entries = [{"index": each["index"], **json.loads(each["body"])} for each in found]
     wanted = [entry for entry in entries if not task or str(entry.get("task_id", "")).startswith(task)]
-    rows = [
-        (
-            str(entry["index"]), str(entry.get("stage", "")), "permit" if entry.get("permitted") else str(entry.get("outcome", "deny")),
-            str(entry.get("asset", {}).get("kind", "")), str(entry.get("target", {}).get("name", "")), ", ".join(entry.get("rules", [])),
-        )
-        for entry in wanted
-    ]  # fmt: skip
-    emit(wanted, as_json, lambda _: table(rows, ("#", "stage", "verdict", "what", "where to", "rules")))
+    headings = ("#", "stage", "verdict", "what", "where to", "rules")
+    emit(wanted, as_json, lambda _: table([_row(entry) for entry in wanted], headings))
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    verdict = "permit" if entry.get("permitted") else str(entry.get("outcome", "deny"))
+    asset, target = entry.get("asset", {}), entry.get("target", {})
+    rules = ", ".join(entry.get("rules", []))
+    return (
+        str(entry["index"]),
+        str(entry.get("stage", "")),
+        verdict,
+        asset.get("kind", ""),
+        target.get("name", ""),
+        rules,
+    )
 
 
 @app.command()

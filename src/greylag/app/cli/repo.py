@@ -18,7 +18,7 @@ Requirement = Annotated[
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     name: Annotated[str, typer.Option(help="What it is called here (default: its own name).")] = "",
     config: Annotated[

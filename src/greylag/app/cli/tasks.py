@@ -190,7 +190,7 @@ def follow(
     """
     while True:
         task = session.get(f"/tasks/{task_id}")
-        resting = task["ended"] or task["waiting"]
+        resting = task["resting"]
         said = session.get(f"/tasks/{task_id}/messages", after=after, wait=0 if resting else 5)
         for message in said:
             after = message["sequence"]

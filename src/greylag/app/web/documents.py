@@ -124,6 +124,7 @@ class TaskOut(BaseModel):
     status: str
     ended: bool
     waiting: bool
+    resting: bool
     title: str
     requester: str
     repository: str | None
@@ -189,19 +190,43 @@ def task_out(task: Task, label: str = "") -> TaskOut:
     """Return the API's view of ``task``; ``label`` says where no real model worked."""
     change, build = task.change, task.build
     return TaskOut(
-        task_id=task.task_id, status=str(task.status), ended=task.ended, waiting=task.waiting, title=task.title,
-        requester=task.requester, repository=task.repository, intent=task.intent, level=task.level, region=task.region,
-        agent=task.agent, placement=task.placement, model_label=label, received_at=task.received_at,
-        changed_at=task.changed_at, question=task.question, choices=list(task.choices),
-        files=list(change.files) if change else [], added_lines=change.added_lines if change else 0,
-        removed_lines=change.removed_lines if change else 0, branch=change.branch if change else "",
-        commit=change.commit if change else "", build_name=build.name if build else "",
-        build_digest=build.artifact.digest if build else "", build_size_bytes=build.artifact.size_bytes if build else 0,
-        subject=task.subject, approved_by=[each.by for each in task.approvals if each.status != "voided"],
+        task_id=task.task_id,
+        status=str(task.status),
+        ended=task.ended,
+        waiting=task.waiting,
+        resting=task.resting,
+        title=task.title,
+        requester=task.requester,
+        repository=task.repository,
+        intent=task.intent,
+        level=task.level,
+        region=task.region,
+        agent=task.agent,
+        placement=task.placement,
+        model_label=label,
+        received_at=task.received_at,
+        changed_at=task.changed_at,
+        question=task.question,
+        choices=list(task.choices),
+        files=list(change.files) if change else [],
+        added_lines=change.added_lines if change else 0,
+        removed_lines=change.removed_lines if change else 0,
+        branch=change.branch if change else "",
+        commit=change.commit if change else "",
+        build_name=build.name if build else "",
+        build_digest=build.artifact.digest if build else "",
+        build_size_bytes=build.artifact.size_bytes if build else 0,
+        subject=task.subject,
+        approved_by=[each.by for each in task.approvals if each.status != "voided"],
         runs=[
             RunOut(
-                run_id=run.run_id, round=run.round, attempt=run.attempt, status=str(run.status), detail=run.detail,
-                turns=run.turns, cost_usd=run.cost_usd_micros / 1_000_000,
+                run_id=run.run_id,
+                round=run.round,
+                attempt=run.attempt,
+                status=str(run.status),
+                detail=run.detail,
+                turns=run.turns,
+                cost_usd=run.cost_usd_micros / 1_000_000,
             )
             for run in task.runs
         ],
@@ -209,9 +234,12 @@ def task_out(task: Task, label: str = "") -> TaskOut:
             ReleaseOut(environment=r.environment, digest=r.digest, status=str(r.status), detail=r.detail)
             for r in task.releases
         ],
-        cost_usd=task.cost_usd_micros / 1_000_000, outcome=task.outcome, code=task.code, remedy=task.remedy,
+        cost_usd=task.cost_usd_micros / 1_000_000,
+        outcome=task.outcome,
+        code=task.code,
+        remedy=task.remedy,
         sequence=task.sequence,
-    )  # fmt: skip
+    )
 
 
 def event_out(record: Recorded) -> EventOut:

@@ -131,7 +131,7 @@ async def stream(request: Request, task_id: str, platform: Wired, after: int = 0
                 yield f"id: {seen}\ndata: {json.dumps(message.model_dump(mode='json'))}\n\n"
             now = await asyncio.to_thread(platform.cell.events.task, TaskId(task.task_id))
             yield f"event: status\ndata: {json.dumps({'status': str(now.status), 'sequence': now.sequence})}\n\n"
-            if now.ended and not said:
+            if now.closed and not said:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 

@@ -178,7 +178,7 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
             Hop(Stage.TOOL, f"agent:{task.agent}", "verify", asset, target, f"{run_id}/{number}", task.task_id)
         )
         seen = await cell.forge.capture(repository.name, start.base_commit, folder, cell.bounds.capture)
-        candidate = Candidate(start.base_commit, seen.patch, seen.tree)
+        candidate = Candidate(start.base_commit, seen.patch, seen.tree, seen.files)
         report = await check(cell, task, repository, candidate, f"tool/{run_id}/{number}")
         return VerifyAnswer(report.passed, report.text())
 

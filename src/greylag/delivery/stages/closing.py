@@ -78,4 +78,5 @@ async def retain(cell: Cell, task_id: TaskId) -> str:
     except BackendError as error:
         await cell.say(task, "error", f"Retention could not be decided: {error}", "retain")
     cell.sandbox.discard(cell.workspaces / task_id)
+    await cell.record(task_id, ev.TaskClosed(cell.bounds.retain_days), "closed")
     return "closed"

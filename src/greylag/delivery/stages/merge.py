@@ -38,9 +38,9 @@ async def merge(cell: Cell, task_id: TaskId) -> str:
         return "drifted"
     tree = await cell.forge.tree_of(repository.name, commit)
     await cell.record(task_id, ev.ChangeMerged(change.change_id, commit, tree), f"merged/{change.change_id}")
-    await cell.say(
-        task, "text", f"Merged into {repository.default_branch} as {commit[:12]}.", f"merged/{change.change_id}"
-    )
+    done = "Merged into" if change.commit else "Nothing to merge into"
+    text = f"{done} {repository.default_branch}: {commit[:12]}."
+    await cell.say(task, "text", text, f"merged/{change.change_id}")
     return "merged"
 
 

@@ -24,6 +24,7 @@ TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep")
 VERIFY = f"mcp__{SERVER}__{TOOL}"
 REMEDY = "run `make setup`, or `python scripts/fetch_claude.py`; or choose the agent `acp` or `command`."
 _DETAIL_CHARS = 800
+_ANSWERS_AT_ONCE = 8
 _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # or the closing message comes while work goes on
@@ -50,7 +51,7 @@ class ClaudeAgent:
         """Say whether the program is there, and which version; it is not started."""
         version = await asyncio.to_thread(_version, self._binary)
         if version is None:
-            return Probe(ready=False, detail=f"there is no Claude Code at {self._binary}", remedy=REMEDY)
+            return Probe(ready=False, detail=f"there is no Claude Code program at {self._binary}", remedy=REMEDY)
         return Probe(ready=True, detail=version)
 
     async def work(self, assignment: Assignment) -> AgentResult:
@@ -60,7 +61,7 @@ class ClaudeAgent:
         model's name, and what the sandbox raises.
         """
         if await asyncio.to_thread(_version, self._binary) is None:
-            raise OperatorError("GL-AGENT-001", f"there is no Claude Code at {str(self._binary)!r}.", REMEDY)
+            raise OperatorError("GL-AGENT-001", f"there is no Claude Code program at {str(self._binary)!r}.", REMEDY)
         if assignment.session is None or not assignment.model:
             raise OperatorError(
                 "GL-AGENT-002",
@@ -79,7 +80,10 @@ class ClaudeAgent:
 
 
 def _version(binary: Path) -> str | None:
-    if not binary.is_file():
+    try:
+        if not binary.is_file() or not binary.stat().st_mode & 0o111:
+            return None
+    except OSError:
         return None
     try:
         lines = (binary.parent / "VERSION").read_text(encoding="utf-8").splitlines()
@@ -116,37 +120,44 @@ class _Run:
         """Return the closing ``result`` message, None where the program ended before one."""
         self._wire = wire = JsonLines(process, self._transcript)
         try:
-            await wire.send(_control("start", {"subtype": "initialize", "hooks": None}))
-            async for message in wire.messages():
-                match message.get("type"):
-                    case "control_response" if mapping(message.get("response")).get("request_id") == "start":
-                        await wire.send(_said_by_user(self._assignment.prompt))
-                    case "control_request":
-                        self._answer(wire, message)
-                    case "control_cancel_request":
-                        self._forget(text(message.get("request_id")))
-                    case "assistant":
-                        await self._narrate(message)
-                    case "result":
-                        return message
-            return None
-        finally:
-            answering = list(self._answering.values())
-            for task in answering:
-                task.cancel()
-            await asyncio.gather(*answering, return_exceptions=True)
+            async with asyncio.TaskGroup() as answers:
+                try:
+                    return await self._listen(wire, answers)
+                finally:
+                    for task in self._answering.values():
+                        task.cancel()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _listen(self, wire: JsonLines, answers: asyncio.TaskGroup) -> dict[str, object] | None:
+        await wire.send(_control("start", {"subtype": "initialize", "hooks": None}))
+        asked = False
+        async for message in wire.messages():
+            match message.get("type"):
+                case "control_response" if mapping(message.get("response")).get("request_id") == "start" and not asked:
+                    asked = True
+                    await wire.send(_said_by_user(self._assignment.prompt))
+                case "control_request":
+                    self._answer(wire, message, answers)
+                case "control_cancel_request":
+                    self._forget(text(message.get("request_id")))
+                case "assistant":
+                    await self._narrate(message)
+                case "result":
+                    return message
+        return None
 
     async def interrupt(self) -> None:
         """Ask the program to stop; it answers with a result."""
         if self._wire is not None:
             await self._wire.send(_control("stop", {"subtype": "interrupt"}))
 
-    def _answer(self, wire: JsonLines, message: dict[str, object]) -> None:
+    def _answer(self, wire: JsonLines, message: dict[str, object], answers: asyncio.TaskGroup) -> None:
         # Beside the reading: a verification takes minutes, and the program must be heard meanwhile.
         request_id = text(message.get("request_id"))
-        if request_id in self._answering or len(self._answering) >= 8:
+        if request_id in self._answering or len(self._answering) >= _ANSWERS_AT_ONCE:
             return
-        task = asyncio.create_task(self._answer_one(wire, request_id, message))
+        task = answers.create_task(self._answer_one(wire, request_id, message))
         self._answering[request_id] = task
         task.add_done_callback(lambda _: self._answering.pop(request_id, None))
 

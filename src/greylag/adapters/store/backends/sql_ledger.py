@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, and_, func, insert, or_, select
+from sqlalchemy import Column, Connection, Label, LargeBinary, and_, cast, func, insert, or_, select
 
 from greylag.adapters.store.codec import checked_text, time_text
 from greylag.adapters.store.database import Database
@@ -89,14 +89,14 @@ class SqlLedgerStore:
 
     def entries(self, start: int = 0, limit: int = 1000) -> Sequence[LedgerEntry]:
         """Return up to ``limit`` (≤ 10,000) entries from index ``start`` on, in order."""
-        query = select(entries.c.position, entries.c.body).where(entries.c.position >= start)
+        query = select(entries.c.position, _blob(entries.c.body)).where(entries.c.position >= start)
         query = query.order_by(entries.c.position).limit(max(0, min(limit, MAX_PAGE)))
         with self._database.reading() as connection:
             return [LedgerEntry(row.position, bytes(row.body)) for row in connection.execute(query)]
 
     def find(self, key: str) -> LedgerEntry | None:
         """Return the newest entry that was appended under ``key``, None for none."""
-        query = select(entries.c.position, entries.c.body).where(entries.c.key == key)
+        query = select(entries.c.position, _blob(entries.c.body)).where(entries.c.key == key)
         with self._database.reading() as connection:
             row = connection.execute(query.order_by(entries.c.attempt.desc()).limit(1)).one_or_none()
         return LedgerEntry(row.position, bytes(row.body)) if row is not None else None
@@ -134,7 +134,7 @@ class SqlLedgerStore:
         with self._database.writing(f"ledger {self._origin}") as connection:
             tree = self._current_tree(connection)
             earlier = connection.execute(
-                select(entries.c.position, entries.c.content_sha256).where(entries.c.key == key)
+                select(entries.c.position, _blob(entries.c.content_sha256)).where(entries.c.key == key)
             ).all()
             for row in earlier:
                 if bytes(row.content_sha256) == content and row.position < tree.size:
@@ -192,7 +192,7 @@ class SqlLedgerStore:
         found = parse_checkpoint(note)
         if found.origin != self._origin:
             raise OperatorError(
-                "GL-LEDGER-007",
+                "GL-LEDGER-011",
                 f"this database holds the ledger {found.origin!r}, not {self._origin!r}.",
                 "give each region a database of its own, and never rename a ledger.",
             )
@@ -233,6 +233,11 @@ def _content(entry: Mapping[str, object]) -> bytes:
     return hashlib.sha256(canonical_json(entry)).digest()
 
 
+def _blob(column: Column[bytes]) -> Label[bytes]:
+    # SQLite lets whoever changes a file put text where bytes were: read it as bytes, so that it is found, not a crash.
+    return cast(column, LargeBinary).label(column.name)
+
+
 def _count(connection: Connection) -> int:
     # Positions are dense from 0 (the sequencer sees to it), so the last one tells; verification looks at all of them.
     last = connection.execute(select(func.max(entries.c.position))).scalar_one_or_none()
@@ -257,14 +262,15 @@ def _peaks(connection: Connection, size: int) -> tuple[bytes, ...]:
     if not places:
         return ()
     wanted = or_(*(and_(nodes.c.level == level, nodes.c.position == position) for level, position in places))
-    found = {row.level: bytes(row.digest) for row in connection.execute(select(nodes).where(wanted))}
+    query = select(nodes.c.level, _blob(nodes.c.digest)).where(wanted)
+    found = {row.level: bytes(row.digest) for row in connection.execute(query)}
     if len(found) != len(places):
         raise _tampered(f"tree nodes of {size} entries are missing")
     return tuple(found[level] for level, _ in places)
 
 
 def _node(connection: Connection, level: int, position: int) -> bytes:
-    query = select(nodes.c.digest).where(nodes.c.level == level, nodes.c.position == position)
+    query = select(_blob(nodes.c.digest)).where(nodes.c.level == level, nodes.c.position == position)
     digest = connection.execute(query).scalar_one_or_none()
     if digest is None:
         raise IntegrityError(

@@ -45,7 +45,18 @@ async def listen_inside(child: int, port: int) -> socket.socket:
 
     Raises BackendError ``GL-SANDBOX-007`` where it can't be had; the sandbox must not run then.
     """
-    return await asyncio.to_thread(_listen_inside, child, port)
+    listening = asyncio.ensure_future(asyncio.to_thread(_listen_inside, child, port))
+    try:
+        return await asyncio.shield(listening)
+    except asyncio.CancelledError:
+        listening.add_done_callback(_close)
+        raise
+
+
+def _close(listening: "asyncio.Future[socket.socket]") -> None:
+    """Close what came after nobody waited for it any more."""
+    if not listening.cancelled() and listening.exception() is None:
+        listening.result().close()
 
 
 def _listen_inside(child: int, port: int) -> socket.socket:

@@ -21,7 +21,13 @@ class Relay:
     async def accept(self, listener: socket.socket) -> None:
         """Serve ``listener`` from now on; it belongs to the relay."""
         serve = asyncio.start_unix_server if listener.family == socket.AF_UNIX else asyncio.start_server
-        self._servers.append(await serve(self._carry, sock=listener))
+        try:
+            server = await serve(self._carry, sock=listener, start_serving=False)
+        except BaseException:
+            listener.close()
+            raise
+        self._servers.append(server)
+        await server.start_serving()
 
     async def close(self) -> None:
         """Stop accepting and end every connection."""
