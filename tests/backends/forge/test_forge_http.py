@@ -242,7 +242,8 @@ async def test_bounds(tmp_path: Path) -> None:
             for _ in range(200):
                 yield b"0" * 1000
 
-        assert (await site.get("/service.git/git-receive-pack", **big, content=chunks())).status_code in {200, 413}
+        with contextlib.suppress(httpx.HTTPError):  # git has begun to answer: then the stream is broken off
+            assert (await site.get("/service.git/git-receive-pack", **big, content=chunks())).status_code in {200, 413}
 
         async def stalled() -> AsyncIterator[bytes]:
             yield b"00"
