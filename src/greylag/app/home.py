@@ -29,6 +29,11 @@ def prepare_home(home: Path) -> None:
         ) from error
 
 
+def address_file(home: Path) -> Path:
+    """Return the file that says where this home's platform answers."""
+    return home / "run" / "server.json"
+
+
 def read_operator_token(home: Path) -> str:
     """Return the operator's token. Raises OperatorError ``GL-HOME-002`` where others can read it, or nobody."""
     path = home / _TOKEN

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greylag.delivery.cell import PLATFORM, Cell, level_of
-from greylag.delivery.verifying import Verifier, VerifyReport, detect, read_listing, verify
+from greylag.delivery.verifying import Verifier, VerifyReport, detect, read_listing, union, verify
 from greylag.domain.errors import IntegrityError
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -52,14 +52,21 @@ async def check(cell: Cell, task: Task, repository: Repository, candidate: Candi
     """
     folder = cell.workspaces / task.task_id / f"check-{key.replace('/', '-')}"
     try:
+        before = await _before(cell, task, repository, candidate, folder, key)
         await clean_checkout(cell, task, candidate, folder, f"check/{key}")
         tools = await cell.toolbox(repository)
-        verifiers = _verifiers(repository, folder)
+        verifiers = union(before, detect(read_listing(folder), repository.verify))
         limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.verify_seconds)
-        return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env)
+        return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env, repository.name)
     finally:
         cell.sandbox.discard(folder)
 
 
-def _verifiers(repository: Repository, folder: Path) -> tuple[Verifier, ...]:
-    return detect(read_listing(folder), repository.verify)
+async def _before(
+    cell: Cell, task: Task, repository: Repository, candidate: Candidate, folder: Path, key: str
+) -> tuple[Verifier, ...]:
+    """Return the verifiers that the repository called for without the change: a change can't switch one off."""
+    if repository.verify or not candidate.patch:
+        return ()
+    await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"base/{key}")
+    return detect(read_listing(folder))

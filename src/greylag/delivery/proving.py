@@ -62,7 +62,7 @@ async def _verifier_runs(cell: Cell, task: Task, run: Run) -> tuple[VerifierRun,
             exit_code=result["exit_code"],
             passed=result["passed"],
             tree=change.tree,
-            counts=tuple((name, n) for name, n in result["counts"]),
+            counts=(("passed", result["passed_tests"]), ("failed", result["failed_tests"])),
             report_digest=run.report.digest,
         )
         for result in results
