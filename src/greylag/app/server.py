@@ -18,6 +18,7 @@ from greylag.domain.errors import GreylagError, OperatorError
 
 _SWEEP_SECONDS = 5.0
 _START_SECONDS = 60.0
+_GRACE_SECONDS = 2  # for answers under way; an open thread page would hold the end up for an hour
 
 
 def bind(settings: Settings, port: int | None = None) -> socket.socket:
@@ -45,7 +46,10 @@ async def serve(
     opened = await open_platform(settings, home)
     try:
         app = create_app(opened.platform, opened.git)
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="off", access_log=False, server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         host, port = listener.getsockname()[:2]
         url = f"http://{host}:{port}"
