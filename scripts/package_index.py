@@ -78,7 +78,11 @@ def find(project: str, filename: str) -> str:
         raise IndexUnavailable(f"the index page {shown(page)} can't be read: {error!r}.") from error
     if filename not in links:
         raise FileUnacceptable(f"the index page {shown(page)} has no `{filename}`.")
-    return urllib.parse.urljoin(page, links[filename])
+    address = urllib.parse.urlsplit(urllib.parse.urljoin(page, links[filename]))
+    account = urllib.parse.urlsplit(page).netloc
+    if address.netloc == account.rpartition("@")[2]:
+        address = address._replace(netloc=account)  # the index's own host gets the index's own password
+    return urllib.parse.urlunsplit(address)
 
 
 def json_links(body: bytes) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """Checking a change the only way that counts: the platform's verifiers on a clean checkout made by the platform."""
 
+import asyncio
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greylag.delivery.cell import PLATFORM, Cell, level_of
-from greylag.delivery.verifying import Verifier, VerifyReport, detect, read_listing, union, verify
+from greylag.delivery.verifying import Verifier, VerifyReport, detect, influential, read_listing, union, verify
 from greylag.domain.errors import IntegrityError
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -15,11 +17,12 @@ from greylag.governance.question import Asset, Target
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A change to look at: ``patch`` on ``base_commit``, and the ``tree`` it must result in (empty: whatever it is)."""
+    """A change: ``patch`` of ``files`` on ``base_commit``, and the ``tree`` it must result in (empty: any)."""
 
     base_commit: str
     patch: bytes
     tree: str = ""
+    files: tuple[str, ...] = ()
 
 
 async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: Path, key: str) -> None:
@@ -48,25 +51,29 @@ async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: P
 async def check(cell: Cell, task: Task, repository: Repository, candidate: Candidate, key: str) -> VerifyReport:
     """Run the repository's verifiers on a clean checkout of ``candidate`` and return what the host saw.
 
-    Takes no sandbox slot: the caller holds one.
+    What verifies the base verifies the change too: a change can't switch a verifier off by its own files. Takes no
+    sandbox slot: the caller holds one.
     """
     folder = cell.workspaces / task.task_id / f"check-{key.replace('/', '-')}"
     try:
-        before = await _before(cell, task, repository, candidate, folder, key)
         await clean_checkout(cell, task, candidate, folder, f"check/{key}")
+        verifiers = await asyncio.to_thread(_verifiers, repository, folder)
+        if not repository.verify and await asyncio.to_thread(_may_switch_off, candidate, folder):
+            await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"check/{key}/base")
+            verifiers = union(await asyncio.to_thread(_verifiers, repository, folder), verifiers)
+            await clean_checkout(cell, task, candidate, folder, f"check/{key}/again")
         tools = await cell.toolbox(repository)
-        verifiers = union(before, detect(read_listing(folder), repository.verify))
         limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.verify_seconds)
         return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env, repository.name)
     finally:
         cell.sandbox.discard(folder)
 
 
-async def _before(
-    cell: Cell, task: Task, repository: Repository, candidate: Candidate, folder: Path, key: str
-) -> tuple[Verifier, ...]:
-    """Return the verifiers that the repository called for without the change: a change can't switch one off."""
-    if repository.verify or not candidate.patch:
-        return ()
-    await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"base/{key}")
-    return detect(read_listing(folder))
+def _may_switch_off(candidate: Candidate, folder: Path) -> bool:
+    """Say whether the change touches what verifiers are found by: their settings, or files that it takes away."""
+    gone = (name for name in candidate.files if not os.path.lexists(folder / name))
+    return bool(influential(candidate.files)) or next(gone, None) is not None
+
+
+def _verifiers(repository: Repository, folder: Path) -> tuple[Verifier, ...]:
+    return detect(read_listing(folder), repository.verify)

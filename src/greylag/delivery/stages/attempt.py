@@ -178,7 +178,7 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
             seen = await cell.forge.capture(repository.name, start.base_commit, folder, cell.bounds.capture)
         except RequestRefused as error:
             return VerifyAnswer(False, str(error))
-        candidate = Candidate(start.base_commit, seen.patch, seen.tree)
+        candidate = Candidate(start.base_commit, seen.patch, seen.tree, seen.files)
         report = await check(cell, task, repository, candidate, f"tool/{run_id}/{number}")
         return VerifyAnswer(report.passed, report.text())
 

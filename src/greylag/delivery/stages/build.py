@@ -13,7 +13,7 @@ from greylag.domain.task import Change, Task
 
 
 async def build(cell: Cell, task_id: TaskId) -> str:
-    """Build the newest change and keep the artifact; answer ``built``, ``failed`` (it can't be built) or ``stopped``."""
+    """Build the newest change and keep the artifact; answer ``built``, ``failed`` (it can't be) or ``stopped``."""
     task = await cell.task(task_id)
     change = task.change
     if change is None:

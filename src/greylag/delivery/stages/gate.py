@@ -7,6 +7,7 @@ from greylag.delivery.checking import Candidate, check
 from greylag.delivery.stopping import unless_stopped
 from greylag.domain import events as ev
 from greylag.domain.ids import TaskId
+from greylag.domain.references import Reference
 from greylag.domain.states import RunStatus
 from greylag.domain.task import Change, Run, Task
 
@@ -56,7 +57,7 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
     repository = await cell.repository(task)
     patch = await cell.fetch(task, change.diff)
     if patch or task.intent == "release":
-        candidate = Candidate(change.base_commit, patch, change.tree)
+        candidate = Candidate(change.base_commit, patch, change.tree, change.files)
         async with cell.slots:
             report = await check(cell, task, repository, candidate, f"gate/{run.run_id}")
         passed, text = report.passed, report.text()
@@ -64,7 +65,8 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
         report, passed, text = None, False, "The agent changed nothing."
     kept = await cell.keep(task, text.encode(), "report", key=f"report/{run.run_id}")
     summary = text.strip().splitlines()[0][:300] if text.strip() else "no output"
-    results, names = None, tuple[str, ...]()
+    results: Reference | None = None
+    names: tuple[str, ...] = ()
     if report is not None:
         names = tuple(result.name for result in report.results)
         raw = json.dumps([result.record() for result in report.results]).encode()
