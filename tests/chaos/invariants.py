@@ -160,7 +160,9 @@ def git_holds_what_was_approved(scene: Scene) -> Iterator[str]:
         for task in scene.tasks():
             if task.repository != repository.name or task.intent == "release":
                 continue
-            merged = [record.event for record in scene.events(task.task_id) if isinstance(record.event, ev.ChangeMerged)]
+            merged = [
+                record.event for record in scene.events(task.task_id) if isinstance(record.event, ev.ChangeMerged)
+            ]
             if merges.pop(task.task_id, 0) != len(merged) or len(merged) > 1:
                 yield f"{task.task_id}: {len(merged)} merges in the log, another number on main"
             yield from _branch_is_right(scene, folder, task, merged, branches)
@@ -194,7 +196,9 @@ def released_once(scene: Scene) -> Iterator[str]:
     for repository in scene.control.directory.repositories():
         for environment in repository.environments:
             history = scene.control.deployments.deployments(repository.name, environment.name)
-            yield from (f"{environment.name} got {each} twice" for each in _twice((d.task_id, d.digest) for d in history))
+            yield from (
+                f"{environment.name} got {each} twice" for each in _twice((d.task_id, d.digest) for d in history)
+            )
             finished = [
                 (record.at, task.task_id, record.event.digest)
                 for task in scene.tasks()
