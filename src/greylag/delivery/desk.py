@@ -162,8 +162,12 @@ class Desk:
         person = self._person(by, "requester")
         task = cell.events.task(task_id)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING):
+            merged = task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING, TaskStatus.MERGED, TaskStatus.RELEASED)
+            remedy = f"roll back instead: `greylag release rollback {task.repository} ENVIRONMENT`."
             raise RequestRefused(
-                "GL-TASK-004", f"{task_id} is `{task.status}`: too late to stop.", "roll back instead."
+                "GL-TASK-004",
+                f"{task_id} is `{task.status}`: too late to stop.",
+                remedy if merged else f"nothing is left to stop: `greylag task show {task_id}`.",
             )
         event = ev.StopRequested(person.name, reason[:2000])
         recorded = cell.events.append(task_id, event, key="stop", at=cell.clock.now())
