@@ -32,7 +32,7 @@ _CONFIG = (
     "diff.external=", "diff.ignoreSubmodules=all", "submodule.recurse=false", "fetch.recurseSubmodules=false",
     "safe.bareRepository=explicit", "gc.auto=0", "maintenance.auto=false", "core.protectHFS=true",
     "core.protectNTFS=true", "transfer.fsckObjects=true", "core.fsync=committed,reference", "core.quotePath=true",
-    "core.autocrlf=false", "core.filesRefLockTimeout=3000", "core.packedRefsTimeout=3000", "tar.umask=0022",
+    "core.autocrlf=false", "core.filesRefLockTimeout=1000", "core.packedRefsTimeout=1000", "tar.umask=0022",
 )  # fmt: skip
 
 

@@ -252,7 +252,8 @@ def _git_dir(path: Path) -> tuple[Path, Path | None]:
     if dot.is_file():
         named = _small(dot, 4096).decode("utf-8", "replace").strip().removeprefix("gitdir: ")
         git_dir = (path / named).resolve()
-        back = _small(git_dir / "gitdir", 4096).decode("utf-8", "replace").strip() if git_dir.is_dir() else ""
+        link = git_dir / "gitdir"
+        back = _small(link, 4096).decode("utf-8", "replace").strip() if link.is_file() else ""
         if back and Path(back).resolve() == dot.resolve():
             return git_dir, path
         raise _no_repository(path, f"its `.git` file names {named!r}, which doesn't name it back")

@@ -137,9 +137,8 @@ def _nested_spelt(ground: Ground) -> None:
 
 def _submodule(ground: Ground) -> None:
     script = ground.script(ground.bait / "update.sh")
-    lines = f'[submodule "x"]\n\tpath = sub\n\turl = ./sub\n\tupdate = !{script}\n'
-    (ground.workspace / ".gitmodules").write_text(lines)
-    ground.configure(*lines.splitlines())
+    (ground.workspace / ".gitmodules").write_text('[submodule "x"]\n\tpath = sub\n\turl = ./sub\n')
+    ground.configure('[submodule "x"]', "\turl = ./sub", "\tactive = true", f"\tupdate = !{script}")
     (ground.workspace / "sub").mkdir()
     ground.copied(ground.workspace / "sub" / ".git")
 

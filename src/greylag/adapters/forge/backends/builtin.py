@@ -99,7 +99,7 @@ class BuiltinForge:
             copies.mkdir()
             for number, content in enumerate(files.values()):
                 (copies / str(number)).write_bytes(content)
-            place = GitPlace(staged, index=scratch / "index")
+            place = objects.quarantine(staged, scratch)
             ids = await objects.write_blobs(self._git, place, [copies / str(number) for number in range(len(files))])
             entries = [
                 (paths[path], objects.Entry(b"100755" if path in executable else b"100644", blob, 0))
@@ -107,8 +107,8 @@ class BuiltinForge:
             ]
             tree = await objects.write_tree(self._git, place, None, entries)
             commit = await objects.commit_tree(self._git, place, tree, (), text)
-            await self._git.run("update-ref", f"refs/heads/{_DEFAULT_BRANCH}", commit, place=place)
-            await self._git.run("fsck", "--strict", "--no-dangling", "--no-progress", place=place)
+            await objects.admit(self._git, place, GitPlace(staged), commit, None)
+            await self._git.run("update-ref", f"refs/heads/{_DEFAULT_BRANCH}", commit, place=GitPlace(staged))
             self._publish(staged, name)
         return commit
 
