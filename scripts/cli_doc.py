@@ -27,7 +27,7 @@ def document() -> str:
     """Return the whole page."""
     lines = [
         "# Command line", "",
-        "`greylag NOUN VERB`. Every command that answers with data takes `--json`. Exit codes: 0 done, 1 something failed,",
+        "`greylag NOUN VERB`. Every command that answers with data takes `--json`. Exit codes: 0 done, 1 failed,",
         "2 the request was wrong, 3 refused by policy. Errors carry a code: see [errors](errors.md).",
         "This page is generated from the commands by `make docs`.",
     ]  # fmt: skip

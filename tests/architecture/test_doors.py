@@ -12,9 +12,6 @@ import pytest
 
 from tests.support.source import PACKAGE, ROOT, Module, modules, uses
 
-#: Runs inside a sandbox, as the hostile party of the sandbox's own conformance suite.
-HOSTILE = "greylag.adapters.sandbox.hostile"
-
 STARTS_A_PROCESS = re.compile(
     r"asyncio\.(create_)?subprocess(_exec|_shell)|.*\.subprocess_(exec|shell)"
     r"|os\.(system|popen|fork|forkpty|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile)|pty\.(fork|spawn)"
@@ -33,12 +30,11 @@ MAY_CONNECT = {
     "greylag.app.demo": "the demo plays the people's part, towards the platform it started",
     "greylag.adapters.models.listener": "asks a socket file whether somebody listens there",
     "greylag.adapters.models.conformance": "plays the agent's part, over the gateway's socket file",
-    "greylag.adapters.sandbox.backends.bubblewrap.relay": "hands on from a sandbox to the gateway's socket file",
+    "greylag.adapters.sandbox.backends.bubblewrap.gateway": "hands on from a sandbox to the gateway's socket file",
     "greylag.adapters.store.database": "the operator's own database, SQLAlchemy",
     "greylag.adapters.engine.slots": "the operator's own database, psycopg",
     "greylag.adapters.engine.cell": "a SQLite file",
     "greylag.adapters.engine.backends.dbos": "a method of its own with that name",
-    HOSTILE: "tries to get out of a sandbox, inside one",
 }
 
 READS_THE_ENVIRONMENT = re.compile(r"os\.(environb?|getenvb?|putenv|unsetenv)(\..*)?")
@@ -47,7 +43,6 @@ MAY_READ_THE_ENVIRONMENT = {
     "greylag.adapters.engine.cell": "the engine refuses to run where DBOS would phone its cloud",
     "greylag.adapters.sandbox.conformance": "plants a secret and looks for it inside",
     "greylag.adapters.agents.conformance": "plants a secret and looks for it inside",
-    HOSTILE: "looks for the planted secret",
 }
 
 
@@ -58,7 +53,7 @@ def offenders(pattern: re.Pattern[str], allowed: Callable[[Module], bool]) -> li
         for module in modules()
         if not allowed(module)
         for name, node in uses(module)
-        if pattern.fullmatch(name)
+        if pattern.fullmatch(name) and not name.startswith("greylag.")
     ]
 
 
@@ -83,7 +78,6 @@ def test_nobody_builds_a_permit_by_hand() -> None:
         and any("permit" in ast.unparse(argument).lower() for argument in node.args[:1])
     ]  # fmt: skip
     assert built == []
-    assert offenders(re.compile(r"greylag\.egress\.permit\.Permit\.\w+"), lambda module: False) == []
 
 
 def test_only_sandbox_and_forge_start_processes() -> None:
@@ -108,8 +102,8 @@ def test_no_exception_is_left_over(listed: dict[str, str]) -> None:
 
 def test_nothing_is_imported_by_a_made_up_name() -> None:
     """Import contracts can't see these."""
-    dynamic = re.compile(r"importlib\.(import_module|util\..*|machinery\..*)|__import__|exec|eval|compile")
-    assert offenders(dynamic, lambda module: module.name == HOSTILE) == []
+    dynamic = re.compile(r"importlib\.(import_module|util\.(spec|module).*|machinery\..*)|__import__|exec|eval|compile")
+    assert offenders(dynamic, lambda module: False) == []
 
 
 def test_ports_know_each_other_by_their_ports_only() -> None:
@@ -132,7 +126,7 @@ def imports(tree: ast.Module) -> list[str]:
     return plain + [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
 
 
-def test_broad_excepts_give_their_reason() -> None:
+def test_broad_excepts_raise_again_or_give_their_reason() -> None:
     """The reason stands in the same comment as ruff's ``BLE001``."""
     bare = []
     for module in modules():
@@ -140,13 +134,16 @@ def test_broad_excepts_give_their_reason() -> None:
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.ExceptHandler):
                 continue
-            broad = node.type is None or bool(
-                {"Exception", "BaseException"} & set(re.findall(r"\w+", ast.unparse(node.type)))
-            )
-            line = lines[node.lineno - 1]
-            if broad and not re.search(r"#.*[A-Za-z]{3,}.*[A-Za-z]{2,}", re.sub(r"noqa: ?[A-Z0-9, ]+", "", line)):
+            caught = set(re.findall(r"\w+", ast.unparse(node.type))) if node.type else {"BaseException"}
+            comment = re.sub(r".*# noqa: BLE001\W*|.*", "", lines[node.lineno - 1], count=1)
+            if {"Exception", "BaseException"} & caught and len(comment.split()) < 4 and not raises(node):
                 bare.append(module.where(node))
     assert bare == []
+
+
+def raises(handler: ast.ExceptHandler) -> bool:
+    """Return whether the handler ends by raising."""
+    return isinstance(handler.body[-1], ast.Raise)
 
 
 def test_type_ignores_name_their_code() -> None:
@@ -162,8 +159,10 @@ def test_type_ignores_name_their_code() -> None:
 SILENCE = """
 import builtins, importlib, json, os, socket, sys
 
+STARTS = ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.system")
+
 def refuse(event, arguments):
-    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.posix_spawn"):
+    if event in ("socket.connect", "socket.bind", "socket.getaddrinfo") or event in STARTS:
         raise RuntimeError(f"importing does {event} {arguments}")
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
         raise RuntimeError(f"importing writes {arguments[0]}")
@@ -173,7 +172,7 @@ for name in json.load(sys.stdin):
     importlib.import_module(name)
 """
 #: Modules that are programs for inside a sandbox and need what is there.
-INSIDE = {HOSTILE, "greylag.delivery.verifying.inside"}
+INSIDE = {"greylag.delivery.verifying.inside"}
 
 
 def test_importing_anything_is_silent(tmp_path: Path) -> None:
@@ -192,7 +191,7 @@ try:
     run()
 except SystemExit as end:
     assert not end.code, end.code
-heavy = {"sqlalchemy", "dbos", "fastapi", "aiohttp", "cedarpy", "cryptography", "alembic", "obstore", "psycopg", "pydantic"}
+heavy = set("aiohttp alembic cedarpy cryptography dbos fastapi obstore psycopg pydantic sqlalchemy".split())
 print(json.dumps(sorted(heavy & set(sys.modules))), file=sys.stderr)
 """
 
@@ -216,7 +215,7 @@ def test_the_contracts_of_imports_hold() -> None:
     """`make check` runs them too; here a broken contract also fails `make test`."""
     program = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
-        [program, "--no-cache", "--no-logo"], cwd=ROOT, env={"PYTHONPATH": str(PACKAGE.parent), "PATH": "/usr/bin:/bin"},
+        [program, "--no-cache", "--no-logo"], cwd=ROOT, env={"PYTHONPATH": str(PACKAGE.parent)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
