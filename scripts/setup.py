@@ -318,9 +318,10 @@ def child_environment() -> dict[str, str]:
 
 def can_write(folder: Path) -> bool:
     """Return whether ``folder`` is, or could be made, a folder that this user writes to."""
-    while not folder.exists() and folder != folder.parent:
+    # os.path's test says False, not an error, where a parent can't be looked into.
+    while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def unfinished(folder: str) -> Path:

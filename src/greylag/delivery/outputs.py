@@ -72,14 +72,10 @@ def read_listing(folder: Path) -> Listing:
 
 def _read_small(file: Path) -> bytes | None:
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        content = read_plain(str(file), None, _PROJECT_FILE_BYTES)
+    except (UnfitOutput, OSError):
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _PROJECT_FILE_BYTES:
-            return None
-        return stream.read(_PROJECT_FILE_BYTES)
+    return content if len(content) <= _PROJECT_FILE_BYTES else None
 
 
 class UnfitOutput(Exception):
@@ -108,16 +104,27 @@ def take_only_file(workspace: Path, folder: str, limit_bytes: int) -> tuple[str,
 
 def _take(folder: int, name: str, limit_bytes: int) -> bytes:
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        content = read_plain(name, folder, limit_bytes)
     except OSError as error:
         raise UnfitOutput(f"the file can't be opened without following links ({error.strerror})") from error
-    with os.fdopen(descriptor, "rb") as stream:
+    if len(content) > limit_bytes:
+        raise UnfitOutput(f"the file is larger than {limit_bytes} bytes")
+    return content
+
+
+def read_plain(name: str, folder: int | None, limit_bytes: int) -> bytes:
+    """Return up to ``limit_bytes`` + 1 bytes of the file ``name`` (in the opened ``folder``).
+
+    Raises OSError for a link or what can't be opened, `UnfitOutput` for what is no regular file or has a second name.
+    """
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnfitOutput("it is no regular file")
         if status.st_nlink != 1:
             raise UnfitOutput(f"the file has {status.st_nlink} names")
-        content = stream.read(limit_bytes + 1)
-    if len(content) > limit_bytes:
-        raise UnfitOutput(f"the file is larger than {limit_bytes} bytes")
-    return content
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit_bytes + 1)
+    finally:
+        os.close(descriptor)

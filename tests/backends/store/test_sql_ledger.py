@@ -165,7 +165,7 @@ def test_another_key_or_name_does_not_open_a_ledger(
     with pytest.raises(IntegrityError, match="GL-LEDGER-003"):
         with_other_key.append({}, key="x")
     with_other_name = open_again(database_urls, control.witness, ledger_key, "ledger.test/us")
-    with pytest.raises(OperatorError, match="GL-LEDGER-007"):
+    with pytest.raises(OperatorError, match="GL-LEDGER-011"):
         with_other_name.append({}, key="x")
     with_other_key.close()
     with_other_name.close()

@@ -119,7 +119,7 @@ def test_no_text_crashes_the_reader(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u2028b", "x" * 300])
 def test_a_ledger_needs_a_plain_name(name: str) -> None:
-    with pytest.raises(OperatorError, match="GL-LEDGER-008"):
+    with pytest.raises(OperatorError, match="GL-LEDGER-010"):
         verifier_key(name, KEY)
 
 

@@ -81,7 +81,7 @@ def measure(folder: Path, *, max_files: int, max_bytes: int) -> Usage:
 def remove(folder: Path) -> None:
     """Remove ``folder``, whatever is in it; a link is removed itself, missing is fine.
 
-    Nested folders are moved to the top and emptied there, so neither depth nor path length matters. Raises
+    What is nested deep is moved to the top and removed from there, so neither depth nor path length matters. Raises
     BackendError ``GL-SANDBOX-006`` where something can't be removed.
     """
     try:
@@ -103,21 +103,42 @@ def remove(folder: Path) -> None:
 
 
 def _empty(root: int) -> None:
-    moved = entries = 0
+    moved = 0
     while folders := _clear(root):
         for name in folders:
-            child = os.open(name, _FOLDER, dir_fd=root)
-            try:
-                for nested in _clear(child):
-                    _unlock(nested, child)
-                    moved += 1
-                    os.rename(nested, f".greylag-removed-{moved}-{os.getpid()}", src_dir_fd=child, dst_dir_fd=root)
-            finally:
-                os.close(child)
-            os.rmdir(name, dir_fd=root)
-        entries += len(folders)
-        if entries > _MOST_ENTRIES:
-            raise OSError(f"more than {_MOST_ENTRIES} folders")
+            moved = _remove_beneath(root, name, moved)
+        if moved > _MOST_ENTRIES:
+            raise OSError(f"more than {_MOST_ENTRIES} folders are nested too deep")
+
+
+def _remove_beneath(root: int, name: str, moved: int) -> int:
+    """Remove folder ``name`` of ``root``; what lies too deep goes to ``root``. Return how many were moved so far."""
+    stack: list[tuple[str, int, list[str]]] = []
+    try:
+        _descend(stack, root, name)
+        while stack:
+            own_name, folder, folders = stack[-1]
+            if not folders:
+                stack.pop()
+                os.close(folder)
+                os.rmdir(own_name, dir_fd=stack[-1][1] if stack else root)
+            elif len(stack) < _DEEPEST // 2:
+                _descend(stack, folder, folders.pop())
+            else:
+                nested = folders.pop()
+                _unlock(nested, folder)
+                moved += 1
+                os.rename(nested, f".greylag-removed-{moved}-{os.getpid()}", src_dir_fd=folder, dst_dir_fd=root)
+    finally:
+        for _, folder, _ in stack:
+            os.close(folder)
+    return moved
+
+
+def _descend(stack: list[tuple[str, int, list[str]]], parent: int, name: str) -> None:
+    folder = os.open(name, _FOLDER, dir_fd=parent)
+    stack.append((name, folder, []))
+    stack[-1] = (name, folder, _clear(folder))
 
 
 def _clear(folder: int) -> list[str]:

@@ -5,9 +5,14 @@ line of standard input is a word that goes back with the report: code under test
 files can't make up a report, because it was never told the word.
 """
 
+import sys
+
+if __name__ == "__main__":
+    # Before anything else is imported: no file of the repository may stand in for a module of Python or for pytest.
+    sys.path[:] = [path for path in sys.path if path]
+
 import json
 import os
-import sys
 from typing import Any
 
 _FAILURES = 20
@@ -73,16 +78,16 @@ def main() -> None:
 def run(recorder: Recorder) -> tuple[int, str]:
     """Run pytest and return its exit code and what is missing to run it."""
     here = os.getcwd()
-    # The repository's own folders come onto the path after pytest itself, so that no file in it can stand in for it.
-    sys.path[:] = [path for path in sys.path if path and os.path.abspath(path) != here]
     try:
-        import pytest  # noqa: PLC0415 -- only now is the path fit for it
+        import pytest  # noqa: PLC0415 -- its absence is something to report
     except ImportError:
         return 3, "pytest"
     source = os.path.join(here, "src")
+    # As `python -m pytest` would, but after pytest itself was found.
     sys.path[:0] = [here, source] if os.path.isdir(source) else [here]
     options = ["-q", "-rfE", "--tb=short", "--color=no", "-p", "no:cacheprovider", *sys.argv[1:]]
     return int(pytest.main(options, plugins=[recorder])), ""
 
 
-main()
+if __name__ == "__main__":
+    main()

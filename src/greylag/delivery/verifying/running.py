@@ -7,6 +7,7 @@ the test runner in memory. Therefore a person sees the diff, with `detection.inf
 after the other in the same ``workspace``: give each a fresh checkout where an earlier one must not set a later one up.
 """
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -49,7 +50,8 @@ async def verify(
         spec = _spec(verifier, workspace, limits, mounts, dict(env or {}))
         word = secrets.token_hex(16)
         ended = await sandbox.run(spec, f"{word}\n".encode() if verifier.kind is VerifierKind.PYTEST else b"")
-        result = _judge(verifier, ended, word, workspace, repository)
+        # In a thread: what a program printed may take a while to read.
+        result = await asyncio.to_thread(_judge, verifier, ended, word, workspace, repository)
         results.append(replace(result, duration_seconds=round(ended.duration_seconds, 3)))
     return VerifyReport(tuple(results) or (_nothing(repository),))
 

@@ -51,10 +51,10 @@ class VerifierKey:
 
 
 def verifier_key(name: str, private_key: Ed25519PrivateKey) -> VerifierKey:
-    """Return the public half of a log's key under ``name``. Raises OperatorError ``GL-LEDGER-008`` for a bad name."""
+    """Return the public half of a log's key under ``name``. Raises OperatorError ``GL-LEDGER-010`` for a bad name."""
     if not _is_name(name):
         raise OperatorError(
-            "GL-LEDGER-008",
+            "GL-LEDGER-010",
             f"a ledger can't be named {name!r}: a name has 1 to {_MAX_NAME_CHARACTERS} characters, no space, no `+`.",
             "name it like a host and path, e.g. `ledger.example.org/eu-de`.",
         )

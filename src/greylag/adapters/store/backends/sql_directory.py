@@ -29,7 +29,7 @@ class SqlDirectory:
     def add_person(self, person: Person, token: str) -> None:
         """Add or replace ``person``, who signs in with ``token``.
 
-        Raises RequestRefused ``GL-PERSON-002`` for an unknown role, ``GL-PERSON-003`` for somebody else's token,
+        Raises RequestRefused ``GL-PERSON-004`` for an unknown role, ``GL-PERSON-003`` for somebody else's token,
         ``GL-STORE-002`` for an empty one.
         """
         checked_text("name", person.name, longest=200)
@@ -37,7 +37,7 @@ class SqlDirectory:
         unknown = [role for role in person.roles if role not in ROLES]
         if unknown:
             raise RequestRefused(
-                "GL-PERSON-002", f"there is no role {unknown[0][:60]!r}.", f"the roles are {', '.join(ROLES)}."
+                "GL-PERSON-004", f"there is no role {unknown[0][:60]!r}.", f"the roles are {', '.join(ROLES)}."
             )
         digest = _token_digest(token)
         with self._database.writing(_SEQUENCER) as connection:
@@ -76,11 +76,11 @@ class SqlDirectory:
         return None if found is None else decode(Person, found)
 
     def add_repository(self, repository: Repository, at: datetime) -> None:
-        """Add or replace settings. Raises RequestRefused ``GL-REPO-002`` for an unknown level."""
+        """Add or replace settings. Raises RequestRefused ``GL-REPO-003`` for an unknown level."""
         name = checked_text("name", repository.name, longest=200)
         if repository.level not in LEVELS:
             raise RequestRefused(
-                "GL-REPO-002", f"there is no level {repository.level[:60]!r}.", f"the levels are {', '.join(LEVELS)}."
+                "GL-REPO-003", f"there is no level {repository.level[:60]!r}.", f"the levels are {', '.join(LEVELS)}."
             )
         row = {"settings": encode(repository), "changed_at": time_text(at)}
         with self._database.writing(_SEQUENCER) as connection:

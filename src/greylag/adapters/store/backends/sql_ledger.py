@@ -96,7 +96,7 @@ class SqlLedgerStore:
 
     def find(self, key: str) -> LedgerEntry | None:
         """Return the newest entry that was appended under ``key``, None for none."""
-        query = select(entries.c.position, entries.c.body).where(entries.c.key == key)
+        query = select(entries.c.position, _blob(entries.c.body)).where(entries.c.key == key)
         with self._database.reading() as connection:
             row = connection.execute(query.order_by(entries.c.attempt.desc()).limit(1)).one_or_none()
         return LedgerEntry(row.position, bytes(row.body)) if row is not None else None
@@ -192,7 +192,7 @@ class SqlLedgerStore:
         found = parse_checkpoint(note)
         if found.origin != self._origin:
             raise OperatorError(
-                "GL-LEDGER-007",
+                "GL-LEDGER-011",
                 f"this database holds the ledger {found.origin!r}, not {self._origin!r}.",
                 "give each region a database of its own, and never rename a ledger.",
             )

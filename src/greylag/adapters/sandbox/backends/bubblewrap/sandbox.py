@@ -14,14 +14,19 @@ from pathlib import Path
 from greylag.adapters.sandbox import trees
 from greylag.adapters.sandbox.backends.bubblewrap import options
 from greylag.adapters.sandbox.backends.bubblewrap.checks import check_spec, missing
-from greylag.adapters.sandbox.backends.bubblewrap.descriptors import Descriptors
+from greylag.adapters.sandbox.backends.bubblewrap.gateway import Relay, listen_inside, unix_listener
 from greylag.adapters.sandbox.backends.bubblewrap.identities import DEFAULT_UIDS, Identities
 from greylag.adapters.sandbox.backends.bubblewrap.limits import Watchdog
-from greylag.adapters.sandbox.backends.bubblewrap.netns import listen_inside
 from greylag.adapters.sandbox.backends.bubblewrap.probing import isolation_missing, judge, self_test, unready
 from greylag.adapters.sandbox.backends.bubblewrap.process import BubblewrapProcess, Pipes, Status, never_ran
-from greylag.adapters.sandbox.backends.bubblewrap.program import Launch, Launcher, Started, end, find_program
-from greylag.adapters.sandbox.backends.bubblewrap.relay import Relay, unix_listener
+from greylag.adapters.sandbox.backends.bubblewrap.program import (
+    Descriptors,
+    Launch,
+    Launcher,
+    Started,
+    end,
+    find_program,
+)
 from greylag.adapters.sandbox.backends.bubblewrap.seccomp import filter_program
 from greylag.adapters.sandbox.port import (
     GATEWAY_SOCKET,
@@ -144,18 +149,23 @@ class BubblewrapSandbox:
         finally:
             self.discard(folder)
 
-    def _identity_for(self, workspace: Path) -> int | None:
+    def _identity_for(self, spec: SandboxSpec) -> int | None:
+        """Return the uid to run as; what else ``spec`` lets the program write must have been adopted too."""
         if self._identities is None:
             return None
-        identity = self._identities.of(workspace)
-        if identity is None:
-            raise missing(workspace, "a folder given to a task identity; call `adopt` first")
-        return identity
+        writable = [mount.source for mount in spec.mounts if mount.writable]
+        owners = {folder: self._identities.of(folder) for folder in (spec.workspace, *writable)}
+        for folder, owner in owners.items():
+            if owner is None:
+                raise missing(folder, "a folder given to a task identity; call `adopt` first")
+            if owner != owners[spec.workspace]:
+                trees.own(folder, owners[spec.workspace] or owner)
+        return owners[spec.workspace]
 
     async def _start(self, spec: SandboxSpec) -> BubblewrapProcess:
         if not spec.workspace.is_dir() or spec.workspace.is_symlink():
             raise missing(spec.workspace, "a folder")
-        identity = self._identity_for(spec.workspace)
+        identity = self._identity_for(spec)
         async with contextlib.AsyncExitStack() as undo:
             mounts = [Mount(spec.workspace, WORKSPACE, writable=True), *spec.mounts]
             relay = None
