@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from greylag.adapters.forge.http import Authorise, smart_http
 from greylag.adapters.forge.port import Author, CommitText
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
-from greylag.adapters.sandbox.port import Limits
+from greylag.adapters.sandbox.port import Limits, Mount
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
@@ -116,12 +117,20 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     tools = Tools(settings, places.cell / "tools", sandbox, door)
     toolchain = tools.toolchain
     agents = (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())
+
+    async def tools_for(name: str) -> tuple[tuple[Mount, ...], Mapping[str, str]]:
+        box = await tools.toolbox(await asyncio.to_thread(control.directory.repository, name))
+        return box.mounts, box.env
+
+    deployer = ProcessDeployer(
+        places.cell / "deploy", sandbox, toolchain.mounts, toolchain.env, get_local, tools_for=tools_for
+    )
     cell = Cell(
         region=region, clock=clock, door=door, events=control.events, threads=control.threads,
         directory=control.directory, deployments=control.deployments, ledger=ledger,
         vault=LocalVault(places.cell / "vault", region), forge=forge, sandbox=sandbox,
         agents={agent.name: agent for agent in agents}, gateway=gateway,
-        deployer=ProcessDeployer(places.cell / "deploy", sandbox, toolchain.mounts, toolchain.env, get_local),
+        deployer=deployer,
         chat=chat, toolbox=tools.toolbox,
         sign_approval=lambda subject, by, via: sign_approval(subject, by, via, key),
         seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
