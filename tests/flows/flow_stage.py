@@ -1,5 +1,6 @@
 """A whole platform for tests: the real program in a process of its own, and repositories to work on."""
 
+import itertools
 import os
 import queue
 import signal
@@ -32,6 +33,7 @@ GIT = {
 }  # fmt: skip
 _SOURCE = str(Path(greylag.__file__).parents[1])
 _REST_SECONDS = 120.0
+_NUMBERS = itertools.count(1)
 
 CALC = {
     "calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return add(a, a)\n",
@@ -157,6 +159,11 @@ class Stage:
     def add(self, name: str, source: Path | str, **settings: Any) -> str:
         self.post("/repositories", {"name": name, "source": str(source), **settings}, by="grace")
         return name
+
+    def calc(self, folder: Path, files: Mapping[str, str] = CALC, **settings: Any) -> str:
+        """Bring in a small repository with a bug, under a name of its own."""
+        name = f"calc{next(_NUMBERS)}"
+        return self.add(name, make_repository(folder / name, files), **settings)
 
     def start(self, text: str, repository: str | None = None, command: Sequence[str] = MEND, **more: Any) -> str:
         body = {"text": text, "repository": repository, "agent": "command", "command": list(command), **more}
