@@ -26,7 +26,7 @@ OPENS_A_CONNECTION = re.compile(
 #: Module: why it may call something that reads like opening a connection. None of them leaves the machine by itself.
 MAY_CONNECT = {
     "greylag.egress.http": "the one HTTP client",
-    "greylag.app.cli.session": "the command line asks its own platform",
+    "greylag.app.client.session": "the command line asks its own platform",
     "greylag.app.demo": "the demo plays the people's part, towards the platform it started",
     "greylag.adapters.models.listener": "asks a socket file whether somebody listens there",
     "greylag.adapters.models.conformance": "plays the agent's part, over the gateway's socket file",
