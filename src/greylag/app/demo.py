@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from greylag.app.audit import decisions_of, open_evidence, verify_ledger
-from greylag.app.cli.console import RemoteRefusal, clean, say
-from greylag.app.cli.session import Session
-from greylag.app.cli.tasks import follow
+from greylag.app.client.console import RemoteRefusal, clean, say
+from greylag.app.client.session import Session
+from greylag.app.client.thread import follow
 from greylag.app.example import NAME, PEOPLE, Call, example_body, example_calls, example_settings
 from greylag.app.home import prepare_home
 from greylag.app.settings import ServerSettings, Settings

@@ -8,8 +8,8 @@ import typer
 
 from greylag import __version__
 from greylag.app.cli import evidence, ledger, people, release, repo, tasks
-from greylag.app.cli.console import Json, report, say
 from greylag.app.cli.context import HomeOption, set_home
+from greylag.app.client.console import Json, report, say
 from greylag.domain.errors import GreylagError
 
 app = typer.Typer(
