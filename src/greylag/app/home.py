@@ -22,11 +22,20 @@ def prepare_home(home: Path) -> None:
             with os.fdopen(handle, "w") as file:
                 file.write(f"glo_{secrets.token_hex(32)}\n")
     except FileExistsError:
-        return
+        if home.is_dir():  # another process has made the token just now
+            return
+        raise OperatorError(
+            "GL-HOME-001", f"{home} is not a folder.", "choose another with `--home` or `GREYLAG_HOME`."
+        ) from None
     except OSError as error:
         raise OperatorError(
             "GL-HOME-001", f"{home} can't be used: {error.strerror}.", "choose another with `--home` or `GREYLAG_HOME`."
         ) from error
+
+
+def address_file(home: Path) -> Path:
+    """Return the file that says where this home's platform answers."""
+    return home / "run" / "server.json"
 
 
 def read_operator_token(home: Path) -> str:

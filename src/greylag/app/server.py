@@ -6,31 +6,19 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from greylag.app.bootstrap import open_platform
+from greylag.app.home import address_file
 from greylag.app.settings import Settings
 from greylag.app.web.application import create_app
 from greylag.domain.errors import GreylagError, OperatorError
 
 _SWEEP_SECONDS = 5.0
 _START_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a platform answers, as written to ``run/server.json`` in its home."""
-
-    url: str
-    pid: int
-
-
-def address_file(home: Path) -> Path:
-    """Return the file that says where this home's platform answers."""
-    return home / "run" / "server.json"
+_GRACE_SECONDS = 2  # for answers under way; an open thread page would hold the end up for an hour
 
 
 def bind(settings: Settings, port: int | None = None) -> socket.socket:
@@ -58,7 +46,10 @@ async def serve(
     opened = await open_platform(settings, home)
     try:
         app = create_app(opened.platform, opened.git)
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="off", access_log=False, server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         host, port = listener.getsockname()[:2]
         url = f"http://{host}:{port}"

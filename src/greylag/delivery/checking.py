@@ -1,6 +1,7 @@
 """Checking a change the only way that counts: the platform's verifiers on a clean checkout made by the platform."""
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,17 +56,23 @@ async def check(cell: Cell, task: Task, repository: Repository, candidate: Candi
     """
     folder = cell.workspaces / task.task_id / f"check-{key.replace('/', '-')}"
     try:
-        before: tuple[Verifier, ...] = ()
-        if influential(candidate.files):
-            await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"check/{key}/base")
-            before = await asyncio.to_thread(_verifiers, repository, folder)
         await clean_checkout(cell, task, candidate, folder, f"check/{key}")
-        verifiers = union(before, await asyncio.to_thread(_verifiers, repository, folder))
+        verifiers = await asyncio.to_thread(_verifiers, repository, folder)
+        if not repository.verify and await asyncio.to_thread(_may_switch_off, candidate, folder):
+            await clean_checkout(cell, task, Candidate(candidate.base_commit, b""), folder, f"check/{key}/base")
+            verifiers = union(await asyncio.to_thread(_verifiers, repository, folder), verifiers)
+            await clean_checkout(cell, task, candidate, folder, f"check/{key}/again")
         tools = await cell.toolbox(repository)
         limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.verify_seconds)
         return await verify(cell.sandbox, folder, verifiers, limits, tools.mounts, tools.env, repository.name)
     finally:
         cell.sandbox.discard(folder)
+
+
+def _may_switch_off(candidate: Candidate, folder: Path) -> bool:
+    """Say whether the change touches what verifiers are found by: their settings, or files that it takes away."""
+    gone = (name for name in candidate.files if not os.path.lexists(folder / name))
+    return bool(influential(candidate.files)) or next(gone, None) is not None
 
 
 def _verifiers(repository: Repository, folder: Path) -> tuple[Verifier, ...]:

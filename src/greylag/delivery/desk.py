@@ -13,7 +13,7 @@ from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import ApprovalId, TaskId, derived_id, new_id
 from greylag.domain.repository import Person
 from greylag.domain.stages import Stage
-from greylag.domain.states import TaskStatus
+from greylag.domain.states import TRANSITIONS, TaskStatus
 from greylag.domain.task import Task
 from greylag.egress.hop import Hop
 from greylag.governance.question import Asset, Target
@@ -162,8 +162,12 @@ class Desk:
         person = self._person(by, "requester")
         task = cell.events.task(task_id)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING):
+            merged = task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING, TaskStatus.MERGED, TaskStatus.RELEASED)
+            remedy = f"roll back instead: `greylag release rollback {task.repository} ENVIRONMENT`."
             raise RequestRefused(
-                "GL-TASK-004", f"{task_id} is `{task.status}`: too late to stop.", "roll back instead."
+                "GL-TASK-004",
+                f"{task_id} is `{task.status}`: too late to stop.",
+                remedy if merged else f"nothing is left to stop: `greylag task show {task_id}`.",
             )
         event = ev.StopRequested(person.name, reason[:2000])
         recorded = cell.events.append(task_id, event, key="stop", at=cell.clock.now())
@@ -201,11 +205,24 @@ class Desk:
         Run at launch and now and then: it closes the gap between a written event and a lost hint.
         """
         running = self._engine.running()
-        count = 0
+        count = sum(self._give_up(task_id, why) for task_id, why in self._engine.failed().items())
         for status in TaskStatus:
             for task in self._cell.events.tasks(statuses=[status], limit=500):
                 count += self._nudge(task, running)
         return count
+
+    def _give_up(self, task_id: TaskId, why: str) -> int:
+        """End a task whose workflow broke down for good, in the open: no accepted request ends in silence."""
+        task = self._cell.events.task(task_id)
+        if task.closed:
+            return 0
+        now, reason = self._cell.clock.now(), f"its workflow broke down: {why[:300]}"
+        remedy = "the operator looks into the log; ask again as a new task."
+        if not task.ended and TaskStatus.FAILED in TRANSITIONS[TaskStatus][task.status]:
+            self._cell.events.append(task_id, ev.TaskFailed("GL-TASK-901", reason, remedy), key="broken", at=now)
+        self._cell.say_now(task_id, level_of(task), "error", f"{reason}\nNext: {remedy} (GL-TASK-901)", "broken")
+        self._cell.events.append(task_id, ev.TaskClosed(self._cell.bounds.retain_days), key="closed", at=now)
+        return 1
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
         if task.closed or task.region != self._cell.region:

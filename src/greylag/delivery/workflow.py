@@ -27,6 +27,7 @@ from greylag.domain.ids import TaskId
 _log = logging.getLogger(__name__)
 _TRIES = 3
 _BACKOFF_SECONDS = 2.0
+_LONGEST_BACKOFF_SECONDS = 30.0
 
 Work = Callable[[], Awaitable[str]]
 
@@ -56,24 +57,29 @@ class _Story:
         await self._step("retain", lambda: retain(cell, task))
 
     async def _step(self, name: str, work: Work) -> str:
-        """Run one durable step; an error that can't be waited out ends the task in the open: ``ended``."""
+        """Run one durable step; an error that can't be waited out ends the task in the open: ``ended``.
+
+        Where not even that can be said (the ledger is away), the task waits until it can.
+        """
         return await self._flow.step(name, lambda: self._guarded(name, work))
 
     async def _guarded(self, name: str, work: Work) -> str:
         tries = 0
         while True:
+            tries += 1
             try:
                 return await work()
-            except BackendError as error:
-                tries += 1
-                if not error.transient or tries == _TRIES:
-                    return await fail(self._cell, self._id, error)
-                await asyncio.sleep(_BACKOFF_SECONDS * tries)
             except GreylagError as error:
-                return await fail(self._cell, self._id, error)
+                cause = error
             except Exception as error:  # noqa: BLE001 - the last line: an accepted request never ends in silence
                 _log.exception("step %s of %s", name, self._id)
-                return await fail(self._cell, self._id, _defect(name, error))
+                cause = _defect(name, error)
+            if tries >= _TRIES or not (isinstance(cause, BackendError) and cause.transient):
+                try:
+                    return await fail(self._cell, self._id, cause)
+                except GreylagError as error:
+                    _log.error("step %s of %s waits, for its end can't be said: %s", name, self._id, error)
+            await asyncio.sleep(min(_BACKOFF_SECONDS * tries, _LONGEST_BACKOFF_SECONDS))
 
     async def _enter(self) -> bool:
         """Intake and placement; False where the task has ended."""
@@ -81,10 +87,13 @@ class _Story:
         answer = await self._step("intake", lambda: intake(cell, task))
         while answer == "asked":
             seen = await self._step("look", lambda: look(cell, task))
-            if not seen.startswith("waiting"):
+            if seen == "ended":
+                return False
+            if seen.startswith("waiting"):
+                await self._flow.wait(float(seen.removeprefix("waiting ")))
+            elif seen != "stop":
                 await self._step("unanswered", lambda: give_up_asking(cell, task))
                 return False
-            await self._flow.wait(float(seen.removeprefix("waiting ")))
             answer = await self._step("answer", lambda: read_answer(cell, task))
             if answer == "received":
                 answer = await self._step("intake", lambda: intake(cell, task))
@@ -119,14 +128,15 @@ class _Story:
     async def _work(self, number: int, *, fresh: bool) -> str:
         """One round of attempts: ``passed``, ``handed_over`` or ``ended``."""
         cell, task = self._cell, self._id
-        if number == 1 and await self._step("as it stands", self._without_agent) == "finished":
-            return await self._checked(1, 1, last=True)
+        if number == 1:
+            taken = await self._unless_stopped(await self._step("as it stands", self._without_agent))
+            if taken != "agent":
+                return await self._checked(1, 1, last=True) if taken == "finished" else "ended"
         verdict = "turned_back"
         for tried in range(1, cell.bounds.attempts + 1):
             which = Try(number, tried, fresh)
             outcome = await self._step(f"attempt {number}.{tried}", lambda w=which: attempt(cell, task, w))  # type: ignore[misc]
-            if outcome == "stopped":
-                return await self._step("cancel", lambda: cancel(cell, task))
+            outcome = await self._unless_stopped(outcome)
             if outcome == "failed":
                 return await self._step("hand over", lambda: hand_over(cell, task))
             if outcome == "ended":
@@ -141,12 +151,19 @@ class _Story:
         return await take_as_it_stands(self._cell, self._id) if task.intent == "release" else "agent"
 
     async def _checked(self, number: int, tried: int, *, last: bool) -> str:
-        return await self._step(f"gate {number}.{tried}", lambda: gate(self._cell, self._id, last=last))
+        verdict = await self._step(f"gate {number}.{tried}", lambda: gate(self._cell, self._id, last=last))
+        return await self._unless_stopped(verdict)
+
+    async def _unless_stopped(self, outcome: str) -> str:
+        """Return ``outcome``; where it is ``stopped``, end the task: ``ended``."""
+        if outcome != "stopped":
+            return outcome
+        return await self._step("cancel", lambda: cancel(self._cell, self._id))
 
     async def _show(self) -> str:
         """Build and ask for review: ``in_review``, ``handed_over`` or ``ended``."""
         cell, task = self._cell, self._id
-        built = await self._step("build", lambda: build(cell, task))
+        built = await self._unless_stopped(await self._step("build", lambda: build(cell, task)))
         if built == "failed":
             return await self._step("hand over", lambda: hand_over(cell, task, "the build failed, see above"))
         return built if built == "ended" else await self._step("review", lambda: request_review(cell, task))

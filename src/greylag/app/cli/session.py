@@ -5,14 +5,17 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 
 from greylag.app.cli.console import Document, RemoteRefusal
-from greylag.app.home import prepare_home, read_operator_token
-from greylag.app.server import BackgroundServer, address_file
+from greylag.app.home import address_file, prepare_home, read_operator_token
 from greylag.app.settings import Settings, home_folder, load_settings
 from greylag.domain.errors import OperatorError
+
+if TYPE_CHECKING:
+    from greylag.app.server import BackgroundServer
 
 _TIMEOUT = httpx.Timeout(60.0, connect=2.0)
 
@@ -32,8 +35,7 @@ class Session:
         prepare_home(self.home)
         self.url = _running(self.home)
         if not self.url:
-            self._own = BackgroundServer(self._settings or load_settings(self.home), self.home)
-            self.url = self._own.start()
+            self.url = self._start()
         headers = {"authorization": f"Bearer {read_operator_token(self.home)}", "x-greylag-as": self.person}
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, trust_env=False)
         return self
@@ -68,6 +70,13 @@ class Session:
     def fetch(self, path: str) -> bytes:
         """Return the raw bytes at ``path``. Raises RemoteRefusal."""
         return self._call("GET", path).content
+
+    def _start(self) -> str:
+        # Two seconds of libraries that a command doesn't need where a platform runs already.
+        from greylag.app.server import BackgroundServer  # noqa: PLC0415
+
+        self._own = BackgroundServer(self._settings or load_settings(self.home), self.home)
+        return self._own.start()
 
     def _call(
         self,

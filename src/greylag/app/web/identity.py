@@ -29,7 +29,7 @@ def acting(request: Request, platform: Platform) -> Acting:
         name = request.headers.get(ACTING_FOR, "")
         if not name:
             raise RequestRefused("GL-AUTH-002", "the operator must say for whom.", "add `--as NAME`.")
-        return Acting(platform.directory.person(name), "operator")
+        return Acting(_named(platform, name), "operator")
     person = platform.directory.person_by_token(token) if token else None
     via = "token"
     if person is None and request.cookies.get(COOKIE):
@@ -37,6 +37,18 @@ def acting(request: Request, platform: Platform) -> Acting:
     if person is None:
         raise RequestRefused("GL-AUTH-001", "nobody is signed in.", "sign in with your token.")
     return Acting(person, via)
+
+
+def _named(platform: Platform, name: str) -> Person:
+    known = [person.name for person in platform.directory.people()]
+    if name not in known:
+        others = f"`--as NAME` ({', '.join(known[:20])}), or add " if known else "add "
+        raise RequestRefused(
+            "GL-PERSON-001",
+            f"there is no person {name[:60]!r}.",
+            f"say who this is: {others}somebody: `greylag person add NAME --role requester --role reviewer`.",
+        )
+    return platform.directory.person(name)
 
 
 def require_operator(request: Request, platform: Platform) -> Acting | None:

@@ -1,7 +1,6 @@
 """One attempt: a fresh workspace, an agent in a sandbox, and what the platform reads out of it afterwards."""
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
 from greylag.delivery.cell import PLATFORM, Cell, level_of
 from greylag.delivery.checking import Candidate, check, clean_checkout
 from greylag.delivery.prompts import VERSION, FollowUp, compose
+from greylag.delivery.stopping import watch_for_stop
 from greylag.domain import events as ev
-from greylag.domain.errors import BackendError, GreylagError
+from greylag.domain.errors import BackendError, GreylagError, RequestRefused
 from greylag.domain.ids import ChangeId, RunId, TaskId, derived_id
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -20,8 +20,6 @@ from greylag.domain.states import RunStatus
 from greylag.domain.task import Run, Task
 from greylag.egress.hop import Hop
 from greylag.governance.question import Asset, Target
-
-_STOP_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ async def _work(cell: Cell, task: Task, repository: Repository, start: _Start, f
     tools = await cell.toolbox(repository)
     stop = asyncio.Event()
     session = await _open_session(cell, task, start) if task.endpoint else None
-    watcher = asyncio.create_task(_watch_for_stop(cell, task.task_id, stop))
+    watcher = asyncio.create_task(watch_for_stop(cell, task.task_id, stop))
     assignment = _assignment(cell, task, repository, start, folder)
     assignment = replace(assignment, stop=stop, session=session, mounts=tools.mounts, env=tools.env)
     await cell.say(task, "progress", _opening(agent, start.run), f"begins/{start.run.run_id}")
@@ -122,8 +120,7 @@ async def _work(cell: Cell, task: Task, repository: Repository, start: _Start, f
         return AgentResult("failed", str(error), b"")
     finally:
         watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+        await asyncio.gather(watcher, return_exceptions=True)
         if session is not None:
             await cell.gateway.close(start.run.run_id)
 
@@ -177,7 +174,10 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
         await cell.admit(
             Hop(Stage.TOOL, f"agent:{task.agent}", "verify", asset, target, f"{run_id}/{number}", task.task_id)
         )
-        seen = await cell.forge.capture(repository.name, start.base_commit, folder, cell.bounds.capture)
+        try:
+            seen = await cell.forge.capture(repository.name, start.base_commit, folder, cell.bounds.capture)
+        except RequestRefused as error:
+            return VerifyAnswer(False, str(error))
         candidate = Candidate(start.base_commit, seen.patch, seen.tree, seen.files)
         report = await check(cell, task, repository, candidate, f"tool/{run_id}/{number}")
         return VerifyAnswer(report.passed, report.text())
@@ -190,21 +190,17 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
     )  # fmt: skip
 
 
-async def _watch_for_stop(cell: Cell, task_id: TaskId, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        await asyncio.sleep(_STOP_POLL_SECONDS)
-        if (await cell.task(task_id)).stop_requested_by:
-            stop.set()
-
-
 async def _finish(cell: Cell, task: Task, start: _Start, folder: Path, result: AgentResult) -> str:
     run_id = start.run.run_id
     transcript = None
     if result.transcript:
         transcript = await cell.keep(task, result.transcript, "transcript", key=f"transcript/{run_id}")
     if result.outcome == "finished":
-        capture = await cell.forge.capture(task.repository or "", start.base_commit, folder, cell.bounds.capture)
-        await _record_change(cell, task, start, capture)
+        try:
+            capture = await cell.forge.capture(task.repository or "", start.base_commit, folder, cell.bounds.capture)
+            await _record_change(cell, task, start, capture)
+        except RequestRefused as error:  # what it left can't be taken: its failure, and a person says how to go on
+            result = replace(result, outcome="failed", detail=str(error))
     finished = ev.RunFinished(run_id, result.outcome, result.detail[:2000], transcript)
     await cell.record(task.task_id, finished, f"finished/{run_id}")
     if result.outcome == "finished" and result.detail:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from greylag.delivery.building import Artifact, BuildPlan, build_artifact
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, clean_checkout
+from greylag.delivery.stopping import unless_stopped
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import BuildId, TaskId, derived_id
@@ -12,7 +13,7 @@ from greylag.domain.task import Change, Task
 
 
 async def build(cell: Cell, task_id: TaskId) -> str:
-    """Build the newest change and keep the artifact; answer ``built``, or ``failed`` where it can't be built."""
+    """Build the newest change and keep the artifact; answer ``built``, ``failed`` (it can't be) or ``stopped``."""
     task = await cell.task(task_id)
     change = task.change
     if change is None:
@@ -20,10 +21,12 @@ async def build(cell: Cell, task_id: TaskId) -> str:
     if task.build is not None and task.build.change_id == change.change_id:
         return "built"
     try:
-        artifact = await _make(cell, task, change)
+        artifact = await unless_stopped(cell, task_id, _make(cell, task, change))
     except RequestRefused as error:
         await cell.say(task, "error", f"The build failed: {error}", f"build-failed/{change.change_id}")
         return "failed"
+    if artifact is None:
+        return "stopped"
     kept = await cell.keep(
         task, artifact.content, "build", key=f"build/{change.change_id}", media_type=artifact.media_type
     )

@@ -1,9 +1,11 @@
 """The end of a task: said in the thread, retention decided, workspaces gone. No task ends in silence."""
 
+from contextlib import suppress
+
 from greylag.delivery.cell import PLATFORM, Cell, level_of
 from greylag.delivery.proving import keep_evidence
 from greylag.domain import events as ev
-from greylag.domain.errors import BackendError, GreylagError, PolicyRefused, RequestRefused
+from greylag.domain.errors import GreylagError, PolicyRefused, RequestRefused
 from greylag.domain.ids import TaskId
 from greylag.domain.stages import Stage
 from greylag.domain.states import TRANSITIONS, TaskStatus
@@ -46,9 +48,11 @@ async def expire(cell: Cell, task_id: TaskId) -> str:
 async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
     """End a task that can't go on, with the cause and the next step in the thread; answer ``ended``."""
     task = await cell.task(task_id)
+    text = f"{error.message}\nNext: {error.remedy} ({error.code})"
+    with suppress(PolicyRefused):  # where nothing may be said in the thread, the status alone tells it
+        await cell.say(task, "error", text, f"failed/{error.code}")
     if not task.ended:
         await cell.record(task_id, _ending(error, task.status), "failed")
-    await cell.say(task, "error", f"{error.message}\nNext: {error.remedy} ({error.code})", f"failed/{error.code}")
     return "ended"
 
 
@@ -75,8 +79,6 @@ async def retain(cell: Cell, task_id: TaskId) -> str:
     except PolicyRefused as error:
         await cell.say(task, "error", f"Retention is refused, the content is erased now: {error.message}", "retain")
         cell.vault.erase(task_id)
-    except BackendError as error:
-        await cell.say(task, "error", f"Retention could not be decided: {error}", "retain")
     cell.sandbox.discard(cell.workspaces / task_id)
     await cell.record(task_id, ev.TaskClosed(cell.bounds.retain_days), "closed")
     return "closed"

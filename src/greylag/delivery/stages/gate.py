@@ -4,6 +4,7 @@ import json
 
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, check
+from greylag.delivery.stopping import unless_stopped
 from greylag.domain import events as ev
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
@@ -14,13 +15,17 @@ _SHOWN_CHARACTERS = 1500
 
 
 async def gate(cell: Cell, task_id: TaskId, *, last: bool) -> str:
-    """Verify the newest run's change: ``passed``, ``turned_back`` or, when it was the ``last``, ``handed_over``."""
+    """Verify the newest run's change: ``passed``, ``turned_back`` or, when it was the ``last``, ``handed_over``.
+
+    Answer ``stopped`` where a person stopped the task meanwhile.
+    """
     task = await cell.task(task_id)
     run, change = task.run, task.change
     if run is None or change is None or change.run_id != run.run_id:
         return await hand_over(cell, task_id, "the agent left nothing to check")
     if run.status is RunStatus.FINISHED:
-        await _verify(cell, task, run, change)
+        if await unless_stopped(cell, task_id, _verify(cell, task, run, change)) is None:
+            return "stopped"
         task = await cell.task(task_id)
         run = task.runs[-1]
     if run.status is RunStatus.PASSED:
@@ -48,7 +53,7 @@ async def hand_over(cell: Cell, task_id: TaskId, reason: str = "") -> str:
     return "handed_over"
 
 
-async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> None:
+async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
     repository = await cell.repository(task)
     patch = await cell.fetch(task, change.diff)
     if patch or task.intent == "release":
@@ -70,3 +75,4 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> None:
     await cell.record(task.task_id, event, f"checked/{run.run_id}")
     verdict = "Verified on a clean checkout" if passed else "The verifiers turned it back"
     await cell.say(task, "text", f"{verdict}: {text[:_SHOWN_CHARACTERS]}", f"checked/{run.run_id}")
+    return passed

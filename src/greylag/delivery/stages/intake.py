@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from greylag.delivery.cell import CONTROL_STORE, Cell
 from greylag.domain import events as ev
+from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -22,7 +23,11 @@ async def intake(cell: Cell, task_id: TaskId) -> str:
     task = await cell.task(task_id)
     text = (await cell.fetch(task, task.request)).decode()
     repositories = [each for each in cell.directory.repositories() if each.region == cell.region]
-    found = _named(repositories, task.repository) or choose(text, repositories)
+    found = _named(repositories, task.repository) if task.repository else choose(text, repositories)
+    if found is None and task.repository:
+        raise RequestRefused(
+            "GL-REPO-003", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
+        )
     if found is None:
         choices = tuple(repository.name for repository in repositories)
         question = "Which repository is this about?"

@@ -17,10 +17,16 @@ async def place(cell: Cell, task_id: TaskId) -> str:
     if agent is None:
         known = ", ".join(f"`{each}`" for each in sorted(cell.agents))
         raise RequestRefused("GL-AGENT-002", f"there is no agent {name!r} (there are {known}).", "name one of these.")
+    needs_model = agent.needs_model and task.intent != "release"
+    if needs_model and not cell.endpoint:
+        raise RequestRefused(
+            "GL-AGENT-004",
+            f"the agent `{name}` needs a model, and none is set up.",
+            "an operator sets `ANTHROPIC_API_KEY`; or name a program: `greylag ask '…' --agent command -- PROGRAM`.",
+        )
     asset = Asset("run", level_of(task), cell.region, task.request.digest)
     pool = Target("pool", f"{cell.sandbox.name}@{cell.region}")
     permit = await cell.admit(Hop(Stage.PLACEMENT, PLATFORM, "run", asset, pool, "pool", task_id))
-    needs_model = agent.needs_model and task.intent != "release"
     endpoint = cell.endpoint if needs_model else ""
     if endpoint:
         target = Target("endpoint", endpoint)

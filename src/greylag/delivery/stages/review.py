@@ -5,6 +5,7 @@ from datetime import timedelta
 from greylag.adapters.forge.port import Author, CommitText
 from greylag.delivery.cell import PLATFORM, Cell, level_of
 from greylag.delivery.proving import keep_evidence
+from greylag.delivery.verifying import influential
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import TaskId
@@ -75,10 +76,13 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build) -> str:
     more = len(change.files) - _LISTED_FILES
     files = [f"  {name}" for name in change.files[:_LISTED_FILES]] + ([f"  … and {more} more"] if more > 0 else [])
     label = cell.labels.get(task.endpoint, "")
+    first = influential(change.files)
+    look_first = [f"look at these first, they decide how checks run: {', '.join(first[:5])}"] if first else []
     lines = [
         f"Ready for review: {task.title}",
         f"{len(change.files)} files, +{change.added_lines} -{change.removed_lines}, branch {change.branch or 'none'}",
         *files,
+        *look_first,
         f"checks: {report.splitlines()[0] if report else 'no report'}",
         f"build: {made.name} {made.artifact.digest[:19]}… ({made.artifact.size_bytes} bytes)",
         f"cost: {task.cost_usd_micros / 1_000_000:.4f} USD in {sum(each.turns for each in task.runs)} model calls"
