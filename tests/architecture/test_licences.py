@@ -11,8 +11,7 @@ from tests.support.source import ROOT, modules
 
 DOCUMENT = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 LOCK: dict[str, dict[str, Any]] = {
-    package["name"]: package
-    for package in tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    package["name"]: package for package in tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 #: What may be shipped beside Apache-2.0 code without its terms reaching over; LGPL only as a library of its own.
