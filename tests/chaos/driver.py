@@ -297,6 +297,13 @@ class Killer(threading.Thread):
         if self._victim.failed is not None:
             raise self._victim.failed
 
+    def abandon(self) -> None:
+        """The story can't be told: leave nothing running."""
+        self._told.set()
+        self.join(_START_SECONDS + _DYING_SECONDS)
+        if self._victim.process is not None and self._victim.process.poll() is None:
+            self._victim.kill()
+
     def _struck(self, moment: Moment) -> bool:
         process = self._victim.process
         assert process is not None
@@ -329,8 +336,12 @@ def run_story(folder: Path, env: Mapping[str, str], moments: list[Moment], rng: 
     write_settings(victim.home)
     killer = Killer(victim, moments)
     killer.start()
-    Story(Api(victim), rng).tell()
-    killer.finish()
+    try:
+        Story(Api(victim), rng).tell()
+        killer.finish()
+    except BaseException:
+        killer.abandon()
+        raise
     return killer, victim
 
 
