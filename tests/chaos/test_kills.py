@@ -157,5 +157,6 @@ def _teller(request: pytest.FixtureRequest) -> Say:
     def say(line: str) -> None:
         if reporter is not None:
             reporter.write_line(line)
+            reporter.flush()
 
     return say
