@@ -45,7 +45,7 @@ _ROOT = Path(greylag.__file__).parents[2]
 class Moment:
     """When to kill: ``delay`` seconds after the ``nth`` event ``kind`` of ``task`` is in the log (empty: after the
     start), or, with ``site``, at that very call (see `victim.SITES`).
-    """  # noqa: D205
+    """
 
     delay: float = 0.0
     task: str = ""

@@ -238,7 +238,7 @@ def decisions_are_on_record(scene: Scene) -> Iterator[str]:
             entry = by_id.get(decision)
             if entry is None:
                 yield f"{task.task_id} names {decision}, which is not in the ledger"
-            elif not entry["permitted"] and str(task.status) != "refused" or entry["task_id"] != task.task_id:
+            elif (not entry["permitted"] and str(task.status) != "refused") or entry["task_id"] != task.task_id:
                 yield f"{task.task_id} names {decision}, which is {entry}"
 
 
