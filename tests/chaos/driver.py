@@ -74,6 +74,7 @@ class Victim:
     url: str = ""
     process: "subprocess.Popen[bytes] | None" = None
     orphans: list[Process] = field(default_factory=list)
+    failed: BaseException | None = None
 
     @property
     def home(self) -> Path:
@@ -133,7 +134,7 @@ class Victim:
     def journal(self) -> list[dict[str, Any]]:
         """Every event once, in the order it was first told."""
         try:
-            lines = (self.folder / "journal").read_bytes().splitlines()
+            lines = (self.folder / "journal").read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -153,6 +154,8 @@ class Api:
     def call(self, method: str, path: str, by: str, body: Any = None) -> httpx.Response:
         until = time.monotonic() + self.patience
         while True:
+            if self.victim.failed is not None:
+                raise Stuck(f"the platform is not kept up any more: {self.victim.failed!r}") from self.victim.failed
             url = self.victim.url
             try:
                 if url:
@@ -271,7 +274,6 @@ class Killer(threading.Thread):
         self._moments = moments
         self._told = threading.Event()
         self.kills: list[Moment] = []
-        self.failed: BaseException | None = None
 
     def run(self) -> None:
         try:
@@ -285,16 +287,22 @@ class Killer(threading.Thread):
                 if not self._struck(moment):
                     return
                 self.kills.append(moment)
-        except BaseException as error:
-            self.failed = error
-            self._victim.url = ""
+        except Exception as error:  # noqa: BLE001 - handed to the thread that tells the story
+            self._victim.failed = error
 
     def finish(self) -> None:
         """The story is told: kill no more. Raises what went wrong in the thread."""
         self._told.set()
         self.join(60)
-        if self.failed is not None:
-            raise self.failed
+        if self._victim.failed is not None:
+            raise self._victim.failed
+
+    def abandon(self) -> None:
+        """The story can't be told: leave nothing running."""
+        self._told.set()
+        self.join(_START_SECONDS + _DYING_SECONDS)
+        if self._victim.process is not None and self._victim.process.poll() is None:
+            self._victim.kill()
 
     def _struck(self, moment: Moment) -> bool:
         process = self._victim.process
@@ -330,11 +338,10 @@ def run_story(folder: Path, env: Mapping[str, str], moments: list[Moment], rng: 
     killer.start()
     try:
         Story(Api(victim), rng).tell()
+        killer.finish()
     except BaseException:
-        if killer.failed is not None:
-            raise killer.failed from None
+        killer.abandon()
         raise
-    killer.finish()
     return killer, victim
 
 

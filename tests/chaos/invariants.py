@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def log_is_whole(scene: Scene) -> Iterator[str]:
         yield from (f"{task.task_id} has {each} twice" for each in _twice(record.key for record in records))
         if replay(records) != task:
             yield f"{task.task_id}: the projection is not what the log says"
-        if any(later.at < earlier.at for earlier, later in zip(records, records[1:], strict=False)):
+        if any(later.at < earlier.at for earlier, later in pairwise(records)):
             yield f"{task.task_id}: time runs backwards"
 
 
