@@ -138,9 +138,10 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
     platform = _platform(settings, home, cell, engine, control, key, models)
-    await engine.launch(deliver(cell))
+    # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
+    await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
     return Opened(platform, smart_http(forge.root, _git_access(platform)))
 
