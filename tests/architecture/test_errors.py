@@ -20,6 +20,7 @@ SHARED = {
     "GL-FORGE-009": "the branch has moved on, found by the forge or before it is asked",
     "GL-LEDGER-001": "what can't stand in a ledger entry",
     "GL-LEDGER-004": "a proof that does not hold, or can't be made from what is stored",
+    "GL-PERSON-001": "there is no such person, found by the directory or when somebody signs in",
     "GL-STATE-001": "a step the table does not list, the first one too",
 }
 

@@ -38,7 +38,7 @@ async def import_repository(
 ) -> Repository:
     """Bring ``incoming`` in through the door (stage ``push`` towards the forge) and keep its settings.
 
-    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REPO-003`` for a patch on anything but a
+    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REPO-004`` for a patch on anything but a
     source distribution.
     """
     source = incoming.source
@@ -46,7 +46,7 @@ async def import_repository(
         await _clear(cell, repository)
     if incoming.patch and not source.startswith(SDIST):
         raise RequestRefused(
-            "GL-REPO-003",
+            "GL-REPO-004",
             "a patch goes with a source distribution only.",
             "commit it to the git repository itself, or leave it out.",
         )

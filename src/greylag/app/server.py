@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from greylag.app.bootstrap import open_platform
-from greylag.app.home import address_file, held
+from greylag.app.install.home import address_file, held
 from greylag.app.settings import Settings
 from greylag.app.web.application import create_app
 from greylag.domain.errors import GreylagError, OperatorError

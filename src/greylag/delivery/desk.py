@@ -204,9 +204,10 @@ class Desk:
         """
         running = self._engine.running()
         count = sum(self._give_up(task_id, why) for task_id, why in self._engine.failed().items())
-        for status in TaskStatus:
-            for task in self._cell.events.tasks(statuses=[status], limit=500):
-                count += self._nudge(task, running)
+        after: TaskId | None = None
+        while page := self._cell.events.unclosed(self._cell.region, after=after):
+            count += sum(self._nudge(task, running) for task in page)
+            after = page[-1].task_id
         return count
 
     def _give_up(self, task_id: TaskId, why: str) -> int:
@@ -223,8 +224,6 @@ class Desk:
         return 1
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
-        if task.closed or task.region != self._cell.region:
-            return 0
         if task.task_id not in running:
             self._engine.start(task.task_id)
             return 1

@@ -16,9 +16,9 @@ from greylag.app.demo.music import FEATURES, show_example
 from greylag.app.demo.real import show_real_package
 from greylag.app.demo.showing import Demo, show_ledger
 from greylag.app.example import PEOPLE, example_settings
-from greylag.app.home import prepare_home
+from greylag.app.install.home import prepare_home
+from greylag.app.install.tools import find_claude
 from greylag.app.settings import ModelSettings, ServerSettings, Settings
-from greylag.app.tools import find_claude
 from greylag.domain.errors import OperatorError, RequestRefused
 
 

@@ -29,7 +29,7 @@ async def intake(cell: Cell, task_id: TaskId) -> str:
     found = _named(repositories, task.repository) if task.repository else choose(text, repositories)
     if found is None and task.repository:
         raise RequestRefused(
-            "GL-REPO-003", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
+            "GL-REPO-005", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
         )
     if found is None:
         choices = tuple(repository.name for repository in repositories)
