@@ -152,11 +152,10 @@ Say = Callable[[str], None]
 
 def _teller(request: pytest.FixtureRequest) -> Say:
     """Tell how it goes at once: the full suite takes a quarter of an hour."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
 
     def say(line: str) -> None:
-        if reporter is not None:
-            reporter.write_line(line)
-            reporter.flush()
+        with capture.global_and_fixture_disabled():
+            print(line, flush=True)
 
     return say
