@@ -7,6 +7,7 @@ draw the same moments again; the machine's own timing is never the same, so a se
 import random
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -156,6 +157,7 @@ def _teller(request: pytest.FixtureRequest) -> Say:
 
     def say(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(line, flush=True)
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     return say
