@@ -27,7 +27,8 @@ OPENS_A_CONNECTION = re.compile(
 MAY_CONNECT = {
     "greylag.egress.http": "the one HTTP client",
     "greylag.app.client.session": "the command line asks its own platform",
-    "greylag.app.demo": "the demo plays the people's part, towards the platform it started",
+    "greylag.app.demo.showing": "opens a copy of the ledger's SQLite file, to change one byte of it",
+    "greylag.app.demo.music": "the demo calls the service it released",
     "greylag.adapters.models.listener": "asks a socket file whether somebody listens there",
     "greylag.adapters.models.conformance": "plays the agent's part, over the gateway's socket file",
     "greylag.adapters.sandbox.backends.bubblewrap.gateway": "hands on from a sandbox to the gateway's socket file",

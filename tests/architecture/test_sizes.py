@@ -11,10 +11,7 @@ PARAMETERS = 7
 MODULES_IN_FOLDER = 12
 
 #: Folder: how many modules it holds, exactly, so that the list has to shrink with it.
-CROWDED = {
-    "adapters/sandbox/backends/bubblewrap": 13,  # one sandbox; each module is one of the kernel's doors
-    "app": 14,  # the demo wants a folder of its own
-}
+CROWDED = {}
 #: Each option of a command is a parameter: that is how Typer declares them.
 COMMANDS = "greylag.app.cli."
 

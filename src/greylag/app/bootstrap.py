@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,33 +17,31 @@ from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
 from greylag.adapters.forge.http import Authorise, smart_http
-from greylag.adapters.forge.port import Author, CommitText
 from greylag.adapters.models.gateway import LocalGateway
+from greylag.adapters.registry.backends.simple_index import SimpleIndex
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 from greylag.adapters.sandbox.port import Limits, Mount
+from greylag.adapters.sandbox.requirements import REGISTRY_TARGET
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
-from greylag.app.clock import SystemClock
-from greylag.app.example import example_files
-from greylag.app.home import prepare_home, read_operator_token
-from greylag.app.keys import public_bytes, signing_key
-from greylag.app.lawbook import read_policy
-from greylag.app.models import Models, choose_models
+from greylag.app.importing import Incoming, import_repository
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.home import prepare_home, read_operator_token
+from greylag.app.install.keys import public_bytes, signing_key
+from greylag.app.install.lawbook import read_policy
+from greylag.app.install.models import Models, choose_models
+from greylag.app.install.tools import Tools, find_claude
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
-from greylag.app.tools import Tools, find_claude
-from greylag.delivery.cell import PLATFORM, Bounds, Cell
+from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
 from greylag.delivery.releases import revive
 from greylag.delivery.workflow import deliver
 from greylag.domain.repository import Repository
-from greylag.domain.stages import Stage
 from greylag.egress.door import Door
-from greylag.egress.hop import Hop
 from greylag.egress.http import get_local
 from greylag.governance.evidence import envelope_bytes, sign_approval, sign_statement
-from greylag.governance.question import Asset, Target
 
 _log = logging.getLogger(__name__)
 
@@ -140,9 +138,10 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
     platform = _platform(settings, home, cell, engine, control, key, models)
-    await engine.launch(deliver(cell))
+    # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
+    await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
     return Opened(platform, smart_http(forge.root, _git_access(platform)))
 
@@ -168,8 +167,10 @@ def _platform(
     key: Ed25519PrivateKey,
     models: Models,
 ) -> Platform:
-    async def bring(repository: Repository, source: str) -> Repository:
-        return await import_repository(cell, repository, source)
+    registry = SimpleIndex(REGISTRY_TARGET, package_index_environment())
+
+    async def bring(repository: Repository, incoming: Incoming) -> Repository:
+        return await import_repository(cell, registry, repository, incoming)
 
     async def close() -> None:
         await engine.close()
@@ -183,37 +184,6 @@ def _platform(
         operator_token=read_operator_token(home), ledger_public_key=public_bytes(key.public_key()),
         import_repository=bring, close=close,
     )  # fmt: skip
-
-
-async def import_repository(cell: Cell, repository: Repository, source: str) -> Repository:
-    """Bring ``source`` in through the door (stage ``push`` towards the forge) and keep its settings.
-
-    An empty ``source`` only changes the settings of a repository that is there already.
-    """
-    if source.startswith("shipped:"):
-        await _create_example(cell, repository)
-    elif source:
-        asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
-        hop = Hop(Stage.PUSH, PLATFORM, "import", asset, Target("forge", cell.forge.name), f"import/{repository.name}")
-        permit = await cell.admit(hop)
-        wanted = repository.default_branch if repository.default_branch != "main" else None
-        branch = await cell.forge.import_repository(permit, repository.name, source, wanted)
-        repository = replace(repository, default_branch=branch)
-    else:
-        known = await asyncio.to_thread(cell.directory.repository, repository.name)
-        repository = replace(repository, default_branch=known.default_branch)
-    await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
-    return repository
-
-
-async def _create_example(cell: Cell, repository: Repository) -> None:
-    asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
-    hop = Hop(Stage.PUSH, PLATFORM, "create", asset, Target("forge", cell.forge.name), f"create/{repository.name}")
-    permit = await cell.admit(hop)
-    text = CommitText(
-        Author("greylag", "greylag@greylag.invalid"), "The example service\n", cell.clock.now().replace(microsecond=0)
-    )
-    await cell.forge.create(permit, repository.name, example_files(), frozenset(), text)
 
 
 def _git_access(platform: Platform) -> Authorise:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from greylag.adapters.engine.port import Engine
 from greylag.adapters.store.port import Directory
+from greylag.app.importing import Incoming
 from greylag.app.settings import Settings
 from greylag.delivery.cell import Cell
 from greylag.delivery.desk import Desk
@@ -28,5 +29,5 @@ class Platform:
     directory: Directory
     operator_token: str
     ledger_public_key: bytes
-    import_repository: Callable[[Repository, str], Awaitable[Repository]]
+    import_repository: Callable[[Repository, Incoming], Awaitable[Repository]]
     close: Callable[[], Awaitable[None]]

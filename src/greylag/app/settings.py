@@ -131,7 +131,8 @@ def package_index_environment(environ: Mapping[str, str] | None = None) -> dict[
     environment = os.environ if environ is None else environ
     names = (
         "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CERT", "PIP_FIND_LINKS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
-        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+        "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "UV_DEFAULT_INDEX",
+        "UV_INDEX_URL",
     )  # fmt: skip
     return {name: environment[name] for name in names if environment.get(name)}
 

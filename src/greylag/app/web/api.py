@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from greylag.app.importing import Incoming
 from greylag.app.platform import Platform
 from greylag.app.web import documents as doc
 from greylag.app.web.identity import Acting, acting, require_operator
@@ -171,9 +172,10 @@ def repositories(platform: Wired, who: Who) -> list[dict[str, object]]:
 
 @router.post("/repositories", status_code=201)
 async def add_repository(body: doc.RepositoryIn, platform: Wired, request: Request) -> dict[str, str]:
-    """Import a repository from a path or URL on the platform's machine; for operators."""
+    """Import a repository from a path or URL on the platform's machine, or a published package; for operators."""
     require_operator(request, platform)
-    added: Repository = await platform.import_repository(body.value(platform.cell.region), body.source)
+    incoming = Incoming(body.source, body.patch)
+    added: Repository = await platform.import_repository(body.value(platform.cell.region), incoming)
     return {"name": added.name, "default_branch": added.default_branch}
 
 

@@ -62,10 +62,14 @@ class EnvironmentIn(_In):
 
 
 class RepositoryIn(_In):
-    """A repository's settings; ``source`` is a path or URL to import it from."""
+    """A repository's settings; ``source`` is a path or URL to import it from, or ``sdist:NAME==VERSION#sha256=HEX``.
+
+    ``patch`` is a unified diff that is applied to a source distribution before anything else sees it.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     source: str = Field(default="", max_length=2000)
+    patch: str = Field(default="", max_length=200_000)
     level: str = Field(default="internal", pattern=r"^(public|internal|confidential|restricted)$")
     default_branch: str = Field(default="", max_length=200)
     verify: list[list[str]] = Field(default_factory=list, max_length=16)

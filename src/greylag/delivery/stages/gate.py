@@ -73,7 +73,8 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
         raw = json.dumps([result.record() for result in report.results]).encode()
         results = await cell.keep(task, raw, "results", key=f"results/{run.run_id}", media_type="application/json")
     event = ev.RunVerified(run.run_id, change.tree, passed, summary, kept, names, results)
-    await cell.record(task.task_id, event, f"checked/{run.run_id}")
     verdict = "Verified on a clean checkout" if passed else "The verifiers turned it back"
+    # Said first: what is recorded is not done again after a crash, and would never be told.
     await cell.say(task, "text", f"{verdict}: {text[:_SHOWN_CHARACTERS]}", f"checked/{run.run_id}")
+    await cell.record(task.task_id, event, f"checked/{run.run_id}")
     return passed

@@ -1,0 +1,1 @@
+"""Backends of this port; they do not know each other."""

@@ -1,0 +1,128 @@
+"""One showing: what the people in it do, what was seen, and whether all of it was as it must be."""
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from greylag.app.audit import decisions_of, open_evidence, verify_ledger
+from greylag.app.client.console import say
+from greylag.app.client.session import Session
+from greylag.app.client.thread import follow
+from greylag.domain.errors import IntegrityError
+from greylag.domain.stages import Stage
+
+
+class Demo:
+    """What a showing needs: a session on a platform, and a list of what was seen. Ada asks, Grace approves.
+
+    Prints nothing where ``quiet``. Raises IntegrityError ``GL-DEMO-001`` as soon as something isn't as it must be.
+    """
+
+    def __init__(self, home: Path, session: Session, quiet: bool) -> None:
+        self.home = home
+        self.session = session
+        self.quiet = quiet
+        self.seen: dict[str, Any] = {}
+        self._after: dict[str, int] = {}
+
+    def tell(self, text: str) -> None:
+        """Print ``text``."""
+        if not self.quiet:
+            say(text)
+
+    def headline(self, text: str) -> None:
+        """Begin a new part."""
+        self.tell(f"\n── {text}")
+
+    def act_as(self, person: str) -> None:
+        """Count what follows as ``person``'s."""
+        self.session.act_as(person)
+
+    def rest(self, task_id: str) -> dict[str, Any]:
+        """Follow the thread until it rests and return the task."""
+
+        def remember(sequence: int) -> None:
+            self._after[task_id] = sequence
+
+        task = follow(self.session, task_id, after=self._after.get(task_id, 0), quiet=self.quiet, remember=remember)
+        return dict(task)
+
+    def ask(self, text: str, command: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Ask as Ada, with the program of a ``command`` agent if there is one; return the task once it rests."""
+        self.act_as("ada")
+        body: dict[str, object] = {"text": text}
+        if command:
+            body |= {"agent": "command", "command": list(command)}
+        return self.rest(self.session.post("/tasks", body)["task_id"])
+
+    def approve(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Approve as Grace exactly what is up for review; return the task once it rests again."""
+        self.act_as("grace")
+        self.session.post(f"/tasks/{task['task_id']}/approval", {"subject": task["subject"]})
+        return self.rest(task["task_id"])
+
+    def stop(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Stop as Ada; return the task once it has ended."""
+        self.act_as("ada")
+        self.session.post(f"/tasks/{task['task_id']}/stop", {"reason": "seen enough"})
+        return self.rest(task["task_id"])
+
+    def read(self, task: dict[str, Any], kind: str) -> bytes:
+        """Read content of a task as Grace; each reading is a decision and on record."""
+        self.act_as("grace")
+        return self.session.fetch(f"/tasks/{task['task_id']}/content/{kind}")
+
+    def must(self, name: str, value: bool, what: str) -> None:
+        """Note that ``what`` was seen; anything else ends the demo with an error."""
+        self.seen[name] = value
+        if not value:
+            raise IntegrityError("GL-DEMO-001", f"the demo did not show that {what}.", "run `greylag doctor`.")
+
+
+def show_evidence(demo: Demo, task: dict[str, Any], stages: Set[Stage]) -> None:
+    """Check the sealed evidence of ``task`` and that decisions about it were made at exactly ``stages``."""
+    demo.headline("What is on record")
+    envelope = demo.read(task, "evidence")
+    key = bytes.fromhex(demo.session.get("/ledger/checkpoint")["public_key"])
+    predicate = open_evidence(envelope, key)["predicate"]
+    runs = ", ".join(f"{run['name']} exit {run['exitCode']}" for run in predicate["verifierRuns"])
+    demo.tell(f"  evidence: signature good; {runs}; approved by {predicate['approvals'][-1]['by']};")
+    demo.tell(f"            {len(predicate['ledger']['proofs'])} decisions proven to be in the ledger")
+    decisions = decisions_of(demo.home, task["task_id"])
+    seen = [stage for stage in Stage if any(each["stage"] == stage for each in decisions)]
+    demo.tell(f"  decisions: {len(decisions)}, at the stages {', '.join(seen)}")
+    count = "each of the twelve stages" if len(stages) == len(Stage) else f"each of {len(stages)} stages and no other"
+    demo.must("stages", set(seen) == stages, f"a decision was made at {count}")
+
+
+def show_ledger(demo: Demo) -> None:
+    """Verify the ledger from its files, then change one byte in a copy and see that it is found."""
+    demo.headline("The ledger")
+    report = verify_ledger(demo.home)
+    demo.tell(f"  intact: {report['entries']} entries, each signed; root {report['root'][:16]}…")
+    demo.must("ledger_intact", report["intact"], "the ledger is intact")
+    with tempfile.TemporaryDirectory(prefix="greylag-tampered-") as folder:
+        copy = Path(folder) / "home"
+        shutil.copytree(
+            demo.home, copy, ignore=shutil.ignore_patterns("sandbox", "gateway", "workspaces", "forge", "deploy")
+        )
+        _change_one_byte(copy / "cells" / "local" / "ledger.db")
+        tampered = verify_ledger(copy)
+    demo.tell(f"  one byte changed in a copy: NOT INTACT, {tampered['problem']}")
+    demo.must("tampering_found", not tampered["intact"], "one changed byte is found")
+
+
+def _change_one_byte(database: Path) -> None:
+    """Do what somebody with the database file can do: take the triggers away and change one byte of one entry."""
+    connection = sqlite3.connect(database)
+    with connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        rows = connection.execute("SELECT position, body FROM greylag_ledger_entry ORDER BY position").fetchall()
+        position, body = next((place, bytes(raw)) for place, raw in rows if b"local" in bytes(raw))
+        changed = body.replace(b"local", b"locaL", 1)
+        connection.execute("UPDATE greylag_ledger_entry SET body = ? WHERE position = ?", (changed, position))
+    connection.close()
