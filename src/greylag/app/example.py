@@ -3,7 +3,6 @@
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from greylag.app.settings import ModelSettings, Settings
@@ -64,17 +63,3 @@ def example_calls(job: str) -> list[Call]:
             state, status, place, value = line.split(None, 3)
             calls[-1].expected[state] = (int(status), place, json.loads(value))
     return calls
-
-
-def bring_example(home: Path) -> str:
-    """Add the example's people and repository to the platform that runs on ``home``; return what to try."""
-    from greylag.app.cli.session import Session  # noqa: PLC0415 - the session needs this module's settings
-
-    with Session(home, "grace") as session:
-        tokens = {
-            name: session.post("/people", {"name": name, "roles": roles})["token"] for name, roles in PEOPLE.items()
-        }
-        if not any(each["name"] == NAME for each in session.get("/repositories")):
-            session.post("/repositories", example_body())
-    signed = "\n".join(f"  {name}: {token}" for name, token in tokens.items())
-    return f"the example repository `{NAME}` is there; sign in with a token:\n{signed}"

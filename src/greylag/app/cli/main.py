@@ -77,7 +77,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Show the main job end to end on this machine: no account, no key, a scripted model (with `--real`: none)."""
-    from greylag.app.demo.run import run_demo  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.cli.demo.run import run_demo  # noqa: PLC0415 - keeps `--help` fast
 
     raise typer.Exit(run_demo(feature, real, keep, as_json))
 

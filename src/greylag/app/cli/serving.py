@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from pathlib import Path
 
 from greylag.app.cli.console import say
 from greylag.app.cli.context import chosen_home
-from greylag.app.example import bring_example, example_settings
+from greylag.app.cli.session import Session
+from greylag.app.example import NAME, PEOPLE, example_body, example_settings
 from greylag.app.home import prepare_home
 from greylag.app.server import bind, serve
 from greylag.app.settings import Settings, home_folder, load_settings
@@ -33,3 +35,15 @@ async def _run(settings: Settings, port: int | None, with_example: bool) -> None
 
     await serve(settings, home, bind(settings, port), ready, stop)
     say("stopped; what was under way goes on at the next start")
+
+
+def bring_example(home: Path) -> str:
+    """Add the example's people and repository to the platform that runs on ``home``; return what to try."""
+    with Session(home, "grace") as session:
+        tokens = {
+            name: session.post("/people", {"name": name, "roles": roles})["token"] for name, roles in PEOPLE.items()
+        }
+        if not any(each["name"] == NAME for each in session.get("/repositories")):
+            session.post("/repositories", example_body())
+    signed = "\n".join(f"  {name}: {token}" for name, token in tokens.items())
+    return f"the example repository `{NAME}` is there; sign in with a token:\n{signed}"
