@@ -5,7 +5,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup dev demo demo-real test check lint types imports format chaos bench readme clean
+.PHONY: help setup dev demo demo-real test check lint types imports format chaos bench docs readme clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ chaos: setup ## kill the demo at 50 random moments on each database
 
 bench: setup ## measure, each figure beside a floor of the same run
 	@$(RUN) bench/run.py
+
+docs: setup ## write the generated reference pages
+	@for each in errors states settings cli; do $(RUN) scripts/$${each}_doc.py; done
 
 readme: setup ## write the transcript of `make demo` into the README
 	@$(RUN) scripts/readme.py

@@ -8,7 +8,7 @@ import pytest
 
 from greylag.adapters.registry.patching import apply_patch
 from greylag.adapters.registry.pinning import parse_pinned
-from greylag.app.cli.demo.real import RealPackage, real_package
+from greylag.app.demo.real import RealPackage, real_package
 from greylag.app.importing import SDIST
 
 BUGGY = '''\

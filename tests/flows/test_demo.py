@@ -9,11 +9,11 @@ import pytest
 from flow_stage import cli, environment
 
 import greylag
-from greylag.app.cli.demo.music import FEATURES
-from greylag.app.cli.demo.run import run_demo
+from greylag.app.demo.music import FEATURES
+from greylag.app.demo.run import run_demo
 from greylag.app.example import example_calls
+from greylag.app.install.tools import probe_claude
 from greylag.app.settings import Settings
-from greylag.app.tools import probe_claude
 from greylag.domain.errors import RequestRefused
 
 EVERY = {"first_release", "in_review", "released", "stages", "ledger_intact", "tampering_found"}

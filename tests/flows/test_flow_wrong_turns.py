@@ -13,7 +13,7 @@ def test_red_to_the_end_is_handed_over_and_a_reply_makes_it_green(stage: Stage, 
     name = stage.calc(tmp_path)
     # Does nothing right until the requester says the word.
     agent = script(
-        'if grep -q PLEASE "$GREYLAG_PROMPT_FILE"; then sed -i "s/a - b/a + b/" calc.py; else echo "# no" >> calc.py; fi'
+        "grep -q PLEASE $GREYLAG_PROMPT_FILE && sed -i 's/a - b/a + b/' calc.py || echo '# no' >> calc.py",
     )
 
     task = stage.ask("adding subtracts, fix it", name, agent)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flow_stage import Answer, cli, environment
 
+from greylag.app.install.shipped import shipped
 from greylag.app.settings import package_index_environment
-from greylag.app.shipped import shipped
 
 SEEN = {
     "fetched_by_decision", "turned_back", "bug_found", "nothing_to_approve", "stopped", "in_review", "one_file",

@@ -29,13 +29,13 @@ from greylag.adapters.store.conformance import checks as store_checks
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.adapters.vault.conformance import checks as vault_checks
 from greylag.app.bootstrap import open_stores
-from greylag.app.clock import SystemClock
 from greylag.app.example import example_settings
-from greylag.app.lawbook import read_pack, read_policy
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.lawbook import read_pack, read_policy
+from greylag.app.install.shipped import shipped
+from greylag.app.install.tools import find_claude, find_venv
 from greylag.app.server import bind
 from greylag.app.settings import Settings, load_settings
-from greylag.app.shipped import shipped
-from greylag.app.tools import find_claude, find_venv
 from greylag.domain.errors import GreylagError
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door

@@ -38,13 +38,15 @@ async def import_repository(
 ) -> Repository:
     """Bring ``incoming`` in through the door (stage ``push`` towards the forge) and keep its settings.
 
-    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REPO-003`` for a patch on anything but a
+    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REPO-004`` for a patch on anything but a
     source distribution.
     """
     source = incoming.source
+    if source:
+        await _clear(cell, repository)
     if incoming.patch and not source.startswith(SDIST):
         raise RequestRefused(
-            "GL-REPO-003",
+            "GL-REPO-004",
             "a patch goes with a source distribution only.",
             "commit it to the git repository itself, or leave it out.",
         )
@@ -62,6 +64,13 @@ async def import_repository(
         repository = replace(repository, default_branch=known.default_branch)
     await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
     return repository
+
+
+async def _clear(cell: Cell, repository: Repository) -> None:
+    """Remove what an import left that was cut off between forge and directory: nobody was told of it."""
+    known = await asyncio.to_thread(cell.directory.repositories)
+    if all(each.name != repository.name for each in known):
+        await cell.forge.discard(await _permit(cell, repository, "discard"), repository.name)
 
 
 async def _create_from_package(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from greylag.adapters.engine.port import Engine
 from greylag.delivery.cell import CONTROL_STORE, Cell, level_of
+from greylag.delivery.echo import echo
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import ApprovalId, TaskId, derived_id, new_id
@@ -68,11 +69,11 @@ class Desk:
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
             request.command, request.message_id,
         )  # fmt: skip
-        cell.events.append(task_id, event, key="received", at=now)
-        cell.say_now(task_id, level, "text", text, "request", author=person.name)
-        cell.say_now(task_id, level, "text", f"On it: {task_id}.", "ack")
+        recorded = cell.events.append(task_id, event, key="received", at=now)
+        task = cell.events.task(task_id)
+        echo(cell, task, recorded)
         self._engine.start(task_id)
-        return cell.events.task(task_id)
+        return task
 
     def reply(self, task_id: TaskId, by: str, text: str, message_id: str = "") -> Task:
         """Take a follow-up, or the answer to a question; it starts a further round as soon as the task can take one.
@@ -94,7 +95,7 @@ class Desk:
         kept = cell.keep_now(task_id, level_of(task), text.encode(), "message", key)
         event = ev.FollowUpReceived(person.name, kept, title_of(text), message_id)
         recorded = cell.events.append(task_id, event, key=key, at=cell.clock.now())
-        cell.say_now(task_id, level_of(task), "text", text, key, author=person.name)
+        echo(cell, task, recorded)
         if not task.waiting:
             cell.say_now(task_id, level_of(task), "text", "Noted; it comes next.", f"{key}/noted")
         self._wake(task_id, recorded.sequence)
@@ -134,9 +135,7 @@ class Desk:
         approval_id = ApprovalId(derived_id("apr", task_id, person.name, task.subject))
         event = ev.ApprovalGiven(approval_id, person.name, task.subject, signature, via)
         recorded = cell.events.append(task_id, event, key=f"approval/{approval_id}", at=cell.clock.now())
-        cell.say_now(
-            task_id, level_of(task), "text", f"Approved {task.subject[:26]}….", approval_id, author=person.name
-        )
+        echo(cell, task, recorded)
         self._wake(task_id, recorded.sequence)
         return cell.events.task(task_id)
 
@@ -148,8 +147,7 @@ class Desk:
         self._reviewable(task)
         event = ev.ChangeRejected(person.name, (reason or "no reason given")[:2000])
         recorded = cell.events.append(task_id, event, key=f"rejected/{task.subject}", at=cell.clock.now())
-        text = f"Rejected: {event.reason}. Nothing was merged."
-        cell.say_now(task_id, level_of(task), "text", text, f"rejected/{task.subject}", author=person.name)
+        echo(cell, task, recorded)
         self._wake(task_id, recorded.sequence)
         return cell.events.task(task_id)
 
@@ -171,7 +169,7 @@ class Desk:
             )
         event = ev.StopRequested(person.name, reason[:2000])
         recorded = cell.events.append(task_id, event, key="stop", at=cell.clock.now())
-        cell.say_now(task_id, level_of(task), "text", "Stopping.", "stop")
+        echo(cell, task, recorded)
         self._wake(task_id, recorded.sequence)
         return cell.events.task(task_id)
 
@@ -206,9 +204,10 @@ class Desk:
         """
         running = self._engine.running()
         count = sum(self._give_up(task_id, why) for task_id, why in self._engine.failed().items())
-        for status in TaskStatus:
-            for task in self._cell.events.tasks(statuses=[status], limit=500):
-                count += self._nudge(task, running)
+        after: TaskId | None = None
+        while page := self._cell.events.unclosed(self._cell.region, after=after):
+            count += sum(self._nudge(task, running) for task in page)
+            after = page[-1].task_id
         return count
 
     def _give_up(self, task_id: TaskId, why: str) -> int:
@@ -225,8 +224,6 @@ class Desk:
         return 1
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
-        if task.closed or task.region != self._cell.region:
-            return 0
         if task.task_id not in running:
             self._engine.start(task.task_id)
             return 1
@@ -242,7 +239,7 @@ class Desk:
             raise RequestRefused("GL-INTAKE-003", f"{text[:60]!r} is none of {known}.", "answer with one of them.")
         answered = ev.QuestionAnswered(choice, person.name)
         recorded = self._cell.events.append(task.task_id, answered, key="answered", at=self._cell.clock.now())
-        self._cell.say_now(task.task_id, "internal", "text", choice, "answered", author=person.name)
+        echo(self._cell, task, recorded)
         self._wake(task.task_id, recorded.sequence)
         return self._cell.events.task(task.task_id)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from greylag.adapters.store.port import Deployment
 from greylag.delivery.cell import PLATFORM, Cell
 from greylag.domain.errors import BackendError, OperatorError, RequestRefused
+from greylag.domain.ids import TaskId
 from greylag.domain.repository import Environment, Repository
 from greylag.domain.stages import Stage
 from greylag.egress.hop import Hop
@@ -47,10 +48,11 @@ async def restore(cell: Cell, repository: Repository, environment: Environment, 
 
 
 async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Live:
-    """Bring an environment back to the digest that was live before the present one.
+    """Bring an environment back to the digest that was live before the present one, and say so in that one's thread.
 
     Raises RequestRefused ``GL-RELEASE-001`` (unknown environment), ``-002`` (nothing ran there before), or
-    ``GL-PERSON-002`` for somebody who is neither reviewer nor operator.
+    ``GL-PERSON-002`` for somebody who is neither reviewer nor operator; BackendError ``GL-RELEASE-003`` where the
+    earlier one doesn't answer: then the present one has been started again.
     """
     person = cell.directory.person(by)
     if not {"reviewer", "operator"} & set(person.roles):
@@ -69,11 +71,17 @@ async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Li
             "GL-RELEASE-002", f"nothing else ran in {environment_name} before.", "release a fix instead."
         )
     key = f"rollback/{name}/{environment_name}/{history[0].digest}/{cell.clock.now().isoformat()}"
-    await restore(cell, repository, environment, earlier, key)
+    try:
+        await restore(cell, repository, environment, earlier, key)
+    except (BackendError, RequestRefused):
+        await restore(cell, repository, environment, history[0], f"{key}/again")
+        raise
     back = Deployment(
         name, environment_name, earlier.digest, earlier.artifact, earlier.name, earlier.task_id, cell.clock.now()
     )
     cell.deployments.record_deployment(back, key=key)
+    task = await cell.task(TaskId(history[0].task_id))
+    await cell.say(task, "text", f"{environment_name} was brought back to {earlier.name} by {person.name}.", key)
     return await _live(cell, repository, environment)
 
 

@@ -1,7 +1,7 @@
 """Typed identifiers: a prefix that says what it names, then 26 sortable characters."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 
 TaskId = NewType("TaskId", str)
@@ -13,6 +13,7 @@ ReleaseId = NewType("ReleaseId", str)
 DecisionId = NewType("DecisionId", str)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_BITS = 48
 _RANDOM_BYTES = 10
 
@@ -27,7 +28,7 @@ def new_id(prefix: str, at: datetime, entropy: bytes) -> str:
         raise ValueError(f"`at` must be an aware time, got {at!r}")
     if len(entropy) < _RANDOM_BYTES:
         raise ValueError(f"`entropy` needs {_RANDOM_BYTES} bytes, got {len(entropy)}")
-    milliseconds = int(at.timestamp() * 1000) & ((1 << _TIME_BITS) - 1)
+    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1) & ((1 << _TIME_BITS) - 1)
     return f"{prefix}_{_base32(milliseconds << 80 | int.from_bytes(entropy[:_RANDOM_BYTES], 'big'))}"
 
 

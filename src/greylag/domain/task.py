@@ -199,6 +199,8 @@ def advance(task: Task, record: ev.Recorded) -> Task:
     if record.sequence != task.sequence + 1:
         raise _broken(f"event {record.sequence} follows event {task.sequence} in {task.task_id}")
     event = record.event
+    if isinstance(event, ev.TaskReceived):
+        raise _broken(f"{task.task_id} begins a second time at {record.sequence}")
     status = task.status
     if event.moves_to is not None:
         status = TaskStatus(moved(task.status, event.moves_to))

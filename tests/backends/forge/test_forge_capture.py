@@ -190,6 +190,20 @@ async def test_what_cannot_be_taken_is_refused_by_name(make, says: str, stand: S
     assert says in refused.value.message
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda at: (at / ".gitmodules").symlink_to("src/app.py"),
+        lambda at: (at / ".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\turl = -oProxyCommand=x\n'),
+        lambda at: (at / ".gitmodules").write_text('[submodule "../x"]\n\tpath = x\n\turl = ./x\n'),
+    ],
+)
+async def test_what_git_itself_calls_dangerous_is_refused_at_once(make, stand: Stand) -> None:
+    with pytest.raises(RequestRefused, match="gitmodules") as refused:
+        await stand.changed(await stand.repository(), "one", make)
+    assert refused.value.code == "GL-FORGE-007"
+
+
 async def test_a_link_in_place_of_a_folder_is_a_link(stand: Stand) -> None:
     def change(folder: Path) -> None:
         (folder / "src" / "app.py").unlink()

@@ -248,7 +248,7 @@ async def test_a_password_never_travels_in_the_open(index: Index) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "file:///opt/simple",
+        "file:///simple",
         "pypi.org/simple",
         "https://",
         "https://host:port/simple",

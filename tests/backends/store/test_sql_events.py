@@ -176,6 +176,16 @@ def test_tasks_are_listed_newest_first_in_pages(control: Control) -> None:
     assert listed(statuses=[]) == listed(limit=0) == []
 
 
+def test_unclosed_tasks_are_found_whatever_their_number(control: Control) -> None:
+    ids = [begin(control, number, region=("eu", "us")[number % 2]) for number in range(7)]
+    control.events.append(ids[2], ev.TaskClosed(90), key="closed", at=AT)
+    first = control.events.unclosed("eu", limit=2)
+    assert [task.task_id for task in first] == [ids[0], ids[4]]
+    assert [task.task_id for task in control.events.unclosed("eu", after=first[-1].task_id)] == [ids[6]]
+    assert [task.task_id for task in control.events.unclosed("us")] == [ids[1], ids[3], ids[5]]
+    assert control.events.unclosed("nowhere\x00") == ()
+
+
 def test_order_does_not_hang_on_ids(control: Control) -> None:
     """A task id may be derived from a message and then says nothing about time."""
     for number, name in enumerate(("zzzz", "aaaa", "mmmm")):

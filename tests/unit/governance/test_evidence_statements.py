@@ -15,13 +15,13 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from greylag.domain.errors import IntegrityError, OperatorError
+from greylag.governance.canonical import canonical_json
 from greylag.governance.evidence import (
     BuildRecord,
     ChangeEvidence,
     DecisionProof,
     SignedApproval,
     VerifierRun,
-    canonical_json,
     envelope_bytes,
     evidence_statement,
     key_id,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greylag.domain.errors import RequestRefused
-from greylag.governance.ledger.canonical import MAX_INTEGER, canonical_json
+from greylag.governance.canonical import MAX_INTEGER
+from greylag.governance.ledger.canonical import canonical_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 VALUES = st.recursive(

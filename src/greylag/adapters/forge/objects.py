@@ -11,7 +11,7 @@ from pathlib import Path
 
 from greylag.adapters.forge.git import Git, GitBounds, GitPlace
 from greylag.adapters.forge.port import Author, CommitText
-from greylag.domain.errors import BackendError
+from greylag.domain.errors import BackendError, RequestRefused
 
 GITLINK = b"160000"
 LINK = b"120000"
@@ -19,7 +19,8 @@ _LISTING = GitBounds(seconds=120.0, output_bytes=512 * 1024 * 1024)
 _PACK = GitBounds(seconds=300.0, output_bytes=1024 * 1024 * 1024)
 # The committer of everything the platform writes; the author is the person who asked.
 _COMMITTER = Author("Greylag", "greylag@platform.invalid")
-_REPLAY = CommitText(_COMMITTER, "replay", datetime(2000, 1, 1, tzinfo=UTC))
+# What a commit says that nobody keeps.
+PROBE = CommitText(_COMMITTER, "replay", datetime(2000, 1, 1, tzinfo=UTC))
 _DROPPED_FROM_IDENTITY = {ord(char): None for char in "<>\n\r\0"}
 
 
@@ -60,7 +61,10 @@ async def write_blobs(git: Git, place: GitPlace, files: list[Path]) -> list[str]
 
 
 async def write_tree(git: Git, place: GitPlace, base: str | None, changes: Iterable[tuple[bytes, Entry | None]]) -> str:
-    """Return the tree of ``base`` (an id; None: nothing) with ``changes`` (None: removed). ``place`` needs an index."""
+    """Return the tree of ``base`` (an id; None: nothing) with ``changes`` (None: removed). ``place`` needs an index.
+
+    Raises RequestRefused ``GL-FORGE-010`` for a path that git refuses, such as a link named ``.gitmodules``.
+    """
     await git.run("read-tree", *(["--empty"] if base is None else [base]), place=place)
     ordered = sorted(changes, key=lambda change: change[1] is not None)  # removals first: a file may become a folder
     nothing = b"0" * len(base or "")
@@ -69,7 +73,11 @@ async def write_tree(git: Git, place: GitPlace, base: str | None, changes: Itera
         else b"%s %s\t%s\0" % (entry.mode, entry.id.encode("ascii"), path)
         for path, entry in ordered
     )  # fmt: skip
-    await git.run("update-index", "-z", "--index-info", place=place, stdin=lines)
+    updated = await git.run("update-index", "-z", "--index-info", place=place, stdin=lines)
+    if updated.stderr:  # a path it doesn't like is left out, and only said
+        raise RequestRefused(
+            "GL-FORGE-010", f"git doesn't take a path: {updated.complaint}", "name the file otherwise, or leave it out."
+        )
     return (await git.run("write-tree", place=place)).text
 
 
@@ -111,9 +119,9 @@ async def replayed_tree(git: Git, place: GitPlace, onto: str, patch: bytes) -> s
         raise BackendError(
             "GL-FORGE-006", f"the patch can't be read: {error.message}", "capture the workspace again."
         ) from None
-    ancestor = await commit_tree(git, place, before, (), _REPLAY)
-    ours = await commit_tree(git, place, f"{onto}^{{tree}}", (ancestor,), _REPLAY)
-    theirs = await commit_tree(git, place, after, (ancestor,), _REPLAY)
+    ancestor = await commit_tree(git, place, before, (), PROBE)
+    ours = await commit_tree(git, place, f"{onto}^{{tree}}", (ancestor,), PROBE)
+    theirs = await commit_tree(git, place, after, (ancestor,), PROBE)
     merged = await git.run(
         "merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs, place=place,
         config=("merge.renames=false", "merge.directoryRenames=false"), ok=(0, 1), bounds=_LISTING,

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import asdict
 
 from greylag.app.checkup import Row, check_everything
-from greylag.app.cli.console import emit, note
 from greylag.app.cli.context import chosen_home
+from greylag.app.client.console import emit, note
 from greylag.app.settings import home_folder
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from greylag.app.cli.session import Session
+    from greylag.app.client.session import Session
 
 HomeOption = Annotated[
     Path | None,
@@ -28,6 +28,6 @@ def chosen_home() -> Path | None:
 
 def connect(person: str = "") -> "Session":
     """Return a session as ``person``; heavy libraries are imported only now."""
-    from greylag.app.cli.session import Session  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.client.session import Session  # noqa: PLC0415 - keeps `--help` fast
 
     return Session(chosen_home(), person)

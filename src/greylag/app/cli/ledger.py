@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from greylag.app.cli.console import As, Json, emit, table
 from greylag.app.cli.context import chosen_home, connect
+from greylag.app.client.console import As, Json, emit, table
 
 app = typer.Typer(no_args_is_help=True)
 

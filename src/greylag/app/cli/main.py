@@ -8,8 +8,8 @@ import typer
 
 from greylag import __version__
 from greylag.app.cli import evidence, ledger, people, release, repo, tasks
-from greylag.app.cli.console import Json, report, say
 from greylag.app.cli.context import HomeOption, set_home
+from greylag.app.client.console import Json, report, say
 from greylag.domain.errors import GreylagError
 
 app = typer.Typer(
@@ -77,7 +77,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Show the main job end to end on this machine: no account, no key, a scripted model (with `--real`: none)."""
-    from greylag.app.cli.demo.run import run_demo  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.demo.run import run_demo  # noqa: PLC0415 - keeps `--help` fast
 
     raise typer.Exit(run_demo(feature, real, keep, as_json))
 

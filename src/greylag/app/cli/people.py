@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from greylag.app.cli.console import As, Json, emit, table
 from greylag.app.cli.context import connect
+from greylag.app.client.console import As, Json, emit, table
 
 app = typer.Typer(no_args_is_help=True)
 

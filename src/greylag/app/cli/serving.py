@@ -4,11 +4,11 @@ import asyncio
 import signal
 from pathlib import Path
 
-from greylag.app.cli.console import say
 from greylag.app.cli.context import chosen_home
-from greylag.app.cli.session import Session
+from greylag.app.client.console import say
+from greylag.app.client.session import Session
 from greylag.app.example import NAME, PEOPLE, example_body, example_settings
-from greylag.app.home import prepare_home
+from greylag.app.install.home import prepare_home
 from greylag.app.server import bind, serve
 from greylag.app.settings import Settings, home_folder, load_settings
 

@@ -48,6 +48,10 @@ async def attempt(cell: Cell, task_id: TaskId, which: Try) -> str:
     known = next((run for run in task.runs if run.run_id == run_id), None)
     if known is not None and known.status is not RunStatus.STARTED:
         return str(known.status) if known.status in (RunStatus.FAILED, RunStatus.STOPPED) else "finished"
+    if known is not None and any(change.run_id == run_id for change in task.changes):
+        # The agent had ended and its change was taken; it must not begin again on top of it.
+        last = AgentResult("finished", "its last words were lost when the platform stopped", b"")
+        return await _end(cell, task, run_id, last)
     repository = await cell.repository(task)
     start = await _begin(cell, task, which, known, repository)
     folder = cell.workspaces / task_id / run_id
@@ -191,20 +195,24 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
 
 
 async def _finish(cell: Cell, task: Task, start: _Start, folder: Path, result: AgentResult) -> str:
-    run_id = start.run.run_id
-    transcript = None
-    if result.transcript:
-        transcript = await cell.keep(task, result.transcript, "transcript", key=f"transcript/{run_id}")
     if result.outcome == "finished":
         try:
             capture = await cell.forge.capture(task.repository or "", start.base_commit, folder, cell.bounds.capture)
             await _record_change(cell, task, start, capture)
         except RequestRefused as error:  # what it left can't be taken: its failure, and a person says how to go on
             result = replace(result, outcome="failed", detail=str(error))
+    return await _end(cell, task, start.run.run_id, result)
+
+
+async def _end(cell: Cell, task: Task, run_id: RunId, result: AgentResult) -> str:
+    transcript = None
+    if result.transcript:
+        transcript = await cell.keep(task, result.transcript, "transcript", key=f"transcript/{run_id}")
+    if result.outcome == "finished" and result.detail:
+        # Said first: what is recorded is not done again after a crash, and would never be told.
+        await cell.say(task, "text", f"{task.agent}: {result.detail[:1500]}", f"summary/{run_id}")
     finished = ev.RunFinished(run_id, result.outcome, result.detail[:2000], transcript)
     await cell.record(task.task_id, finished, f"finished/{run_id}")
-    if result.outcome == "finished" and result.detail:
-        await cell.say(task, "text", f"{task.agent}: {result.detail[:1500]}", f"summary/{run_id}")
     return result.outcome
 
 

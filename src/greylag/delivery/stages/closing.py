@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.echo import echo_all
 from greylag.delivery.proving import keep_evidence
 from greylag.domain import events as ev
 from greylag.domain.errors import GreylagError, PolicyRefused, RequestRefused
@@ -16,7 +17,7 @@ from greylag.governance.question import Asset, Target
 async def finish_release(cell: Cell, task_id: TaskId) -> str:
     """Mark a task whose build runs in every environment; answer ``released``."""
     task = await cell.task(task_id)
-    if task.build is not None and task.status is TaskStatus.RELEASING:
+    if task.build is not None and task.status in (TaskStatus.RELEASING, TaskStatus.RELEASED):
         await cell.record(task_id, ev.TaskReleased(task.build.artifact.digest), "task-released")
         await cell.say(task, "text", f"Done: {task.title} is released.", "task-released")
         if task.unread_follow_ups:
@@ -27,10 +28,12 @@ async def finish_release(cell: Cell, task_id: TaskId) -> str:
 
 async def cancel(cell: Cell, task_id: TaskId) -> str:
     """End a task that a person stopped; answer ``ended``."""
+    await echo_all(cell, task_id)
     task = await cell.task(task_id)
+    by = task.stop_requested_by or "somebody"
     if not task.ended:
-        by = task.stop_requested_by or "somebody"
         await cell.record(task_id, ev.TaskCancelled(by, "stopped"), "cancelled")
+    if not task.ended or task.status is TaskStatus.CANCELLED:
         await cell.say(task, "text", f"Stopped, as {by} asked. Nothing was merged or released.", "cancelled")
     return "ended"
 
@@ -38,9 +41,10 @@ async def cancel(cell: Cell, task_id: TaskId) -> str:
 async def expire(cell: Cell, task_id: TaskId) -> str:
     """End a wait that no person ended: that is a no; answer ``ended``."""
     task = await cell.task(task_id)
+    reason = "nobody decided in time"
     if task.waiting:
-        reason = "nobody decided in time"
         await cell.record(task_id, ev.TaskExpired(reason), "expired")
+    if task.waiting or task.status is TaskStatus.EXPIRED:
         await cell.say(task, "text", f"Ended: {reason}. Nothing was merged. Ask again any time.", "expired")
     return "ended"
 

@@ -46,9 +46,10 @@ async def hand_over(cell: Cell, task_id: TaskId, reason: str = "") -> str:
     why = (reason or (run.detail if run else "") or "no reason was given")[:2000]
     key = f"handed_over/{run.run_id if run else ''}"
     await cell.record(task_id, ev.TaskHandedOver(why, run.report if run else None), key)
-    text = (
-        f"I need a person: {why[:_SHOWN_CHARACTERS]}\nSay how to go on: greylag task reply {task_id} '…', or stop it."
-    )
+    go_on = f"Say how to go on: greylag task reply {task_id} '…', or stop it."
+    if task.intent == "release":
+        go_on = f"It can't be released as it stands: have it mended first. Then stop this: greylag task stop {task_id}"
+    text = f"I need a person: {why[:_SHOWN_CHARACTERS]}\n{go_on}"
     await cell.say(task, "error", text, key)
     return "handed_over"
 
@@ -72,7 +73,8 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
         raw = json.dumps([result.record() for result in report.results]).encode()
         results = await cell.keep(task, raw, "results", key=f"results/{run.run_id}", media_type="application/json")
     event = ev.RunVerified(run.run_id, change.tree, passed, summary, kept, names, results)
-    await cell.record(task.task_id, event, f"checked/{run.run_id}")
     verdict = "Verified on a clean checkout" if passed else "The verifiers turned it back"
+    # Said first: what is recorded is not done again after a crash, and would never be told.
     await cell.say(task, "text", f"{verdict}: {text[:_SHOWN_CHARACTERS]}", f"checked/{run.run_id}")
+    await cell.record(task.task_id, event, f"checked/{run.run_id}")
     return passed

@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 
 from greylag.delivery.cell import CONTROL_STORE, Cell
+from greylag.delivery.echo import echo_all
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
+from greylag.domain.states import TaskStatus
 from greylag.egress.hop import Hop
 from greylag.governance.question import Asset
 
@@ -20,18 +22,20 @@ _AS_IT_IS = re.compile(r"\bas (it|she) (is|stands)\b|\bcurrent (main|version|sta
 
 async def intake(cell: Cell, task_id: TaskId) -> str:
     """Accept the task or ask which repository; answer ``accepted``, ``asked`` or ``ended``."""
+    await echo_all(cell, task_id)
     task = await cell.task(task_id)
     text = (await cell.fetch(task, task.request)).decode()
     repositories = [each for each in cell.directory.repositories() if each.region == cell.region]
     found = _named(repositories, task.repository) if task.repository else choose(text, repositories)
     if found is None and task.repository:
         raise RequestRefused(
-            "GL-REPO-003", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
+            "GL-REPO-005", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
         )
     if found is None:
         choices = tuple(repository.name for repository in repositories)
         question = "Which repository is this about?"
-        await cell.record(task_id, ev.QuestionAsked(question, choices), f"asked/{task.sequence}")
+        if task.status is not TaskStatus.ASKED:  # else the process died before the question was in the thread
+            await cell.record(task_id, ev.QuestionAsked(question, choices), f"asked/{task.sequence}")
         how = "\n".join(f"  {name}" for name in choices)
         text = f"{question}\n{how}\nAnswer in this thread: greylag task reply {task_id} NAME"
         await cell.say(task, "question", text, "question")

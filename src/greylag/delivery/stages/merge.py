@@ -31,16 +31,17 @@ async def merge(cell: Cell, task_id: TaskId) -> str:
         if error.code != _DRIFT:
             raise
         reason = f"{repository.default_branch} moved on after the approval"
-        await cell.record(task_id, ev.ApprovalVoided(reason), f"voided/{change.change_id}")
+        # Said first, here and below: what is recorded is not done again after a crash, and would never be told.
         await cell.say(
             task, "text", f"The approval is void: {reason}. I make the change again on top.", f"void/{change.change_id}"
         )
+        await cell.record(task_id, ev.ApprovalVoided(reason), f"voided/{change.change_id}")
         return "drifted"
     tree = await cell.forge.tree_of(repository.name, commit)
-    await cell.record(task_id, ev.ChangeMerged(change.change_id, commit, tree), f"merged/{change.change_id}")
     done = "Merged into" if change.commit else "Nothing to merge into"
     text = f"{done} {repository.default_branch}: {commit[:12]}."
     await cell.say(task, "text", text, f"merged/{change.change_id}")
+    await cell.record(task_id, ev.ChangeMerged(change.change_id, commit, tree), f"merged/{change.change_id}")
     return "merged"
 
 

@@ -67,16 +67,17 @@ async def _bring(
         at = cell.clock.now()
         deployment = Deployment(repository.name, environment.name, digest, made.artifact, made.name, task.task_id, at)
         cell.deployments.record_deployment(deployment, key=release_id)
+        text = f"{environment.name} runs {made.name} ({digest[:19]}…): {health.detail}"
+        # Said first: what is recorded is not done again after a crash, and would never be told.
+        await cell.say(task, "text", text, f"released/{release_id}")
         finished = ev.ReleaseFinished(release_id, environment.name, digest, health.detail[:500])
         await cell.record(task.task_id, finished, f"released/{release_id}")
-        text = f"{environment.name} runs {made.name} ({digest[:19]}…): {health.detail}"
-        await cell.say(task, "text", text, f"released/{release_id}")
         return "released"
     restored = await _put_back(cell, task, repository, environment, previous)
     reason = f"{environment.name}: {health.detail}"[:1000]
     rolled = ev.ReleaseRolledBack(release_id, environment.name, digest, previous.digest if previous else None, reason)
-    await cell.record(task.task_id, rolled, f"rolled-back/{release_id}")
     await cell.say(task, "error", f"Rolled back. {reason}. {restored}", f"rolled-back/{release_id}")
+    await cell.record(task.task_id, rolled, f"rolled-back/{release_id}")
     return "rolled_back"
 
 

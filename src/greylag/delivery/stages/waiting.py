@@ -1,12 +1,14 @@
 """Waiting for a person: a look at the log says what the wait is for and whether it is over."""
 
 from greylag.delivery.cell import Cell
+from greylag.delivery.echo import echo_all
 from greylag.domain.ids import TaskId
 from greylag.domain.states import TaskStatus
 
 
 async def look(cell: Cell, task_id: TaskId) -> str:
     """Say what to do next: ``approved``, ``follow_up``, ``stop``, ``expired``, ``ended``, or ``waiting SECONDS``."""
+    await echo_all(cell, task_id)
     task = await cell.task(task_id)
     if task.status is TaskStatus.APPROVED:
         return "approved"

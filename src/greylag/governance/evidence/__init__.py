@@ -6,7 +6,6 @@ digests, names and results. Must never hold content, and never read a key or a c
 
 from greylag.governance.evidence.envelope import (
     STATEMENT_TYPE,
-    canonical_json,
     envelope_bytes,
     key_id,
     sign_approval,
@@ -29,6 +28,6 @@ from greylag.governance.evidence.statements import (
 
 __all__ = [
     "EVIDENCE_TYPE", "PROVENANCE_TYPE", "STATEMENT_TYPE", "BuildRecord", "ChangeEvidence", "DecisionProof",
-    "SignedApproval", "VerifierRun", "canonical_json", "envelope_bytes", "evidence_statement", "key_id",
+    "SignedApproval", "VerifierRun", "envelope_bytes", "evidence_statement", "key_id",
     "provenance_statement", "sign_approval", "sign_statement", "subject_digest", "verify_approval", "verify_envelope",
 ]  # fmt: skip

@@ -14,38 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from greylag.domain.errors import IntegrityError, OperatorError
+from greylag.governance.canonical import canonical_json
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 APPROVAL_TYPE = "application/vnd.greylag.approval+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 32
-_MAX_INTEGER = 2**53 - 1
-
-
-def canonical_json(value: object) -> bytes:
-    """Return the one byte string for ``value`` by RFC 8785: sorted keys, no spaces, UTF-8.
-
-    Takes dicts with text keys, lists and tuples, texts, whole numbers up to 2**53 - 1, booleans and None; fractions
-    are not taken, since two programs may write them differently. Raises ValueError for anything else.
-    """
-    return json.dumps(_plain(value, 0), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _plain(value: object, depth: int) -> object:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int) and abs(value) <= _MAX_INTEGER:
-        return value
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        # RFC 8785, 3.2.3: keys are sorted by their UTF-16 code units.
-        return {key: _plain(value[key], depth + 1) for key in sorted(value, key=lambda key: key.encode("utf-16-be"))}
-    if isinstance(value, list | tuple):
-        return [_plain(item, depth + 1) for item in value]
-    raise ValueError(f"{type(value).__name__} can't be written as canonical JSON")
 
 
 def key_id(public_key: Ed25519PublicKey | bytes) -> str:

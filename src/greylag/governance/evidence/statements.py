@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from greylag.governance.evidence.envelope import STATEMENT_TYPE, canonical_json, contradiction
+from greylag.governance.canonical import canonical_json
+from greylag.governance.evidence.envelope import STATEMENT_TYPE, contradiction
 
 EVIDENCE_TYPE = "https://greylag.dev/evidence/v1"
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"

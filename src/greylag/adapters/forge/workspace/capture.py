@@ -4,7 +4,7 @@ import asyncio
 import os.path
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greylag.adapters.forge.git import Git, GitBounds, GitOutputTooLarge, GitPlace
@@ -12,7 +12,10 @@ from greylag.adapters.forge.layout import CACHES, GitFolder, lay_git_folder
 from greylag.adapters.forge.names import is_odd, shown
 from greylag.adapters.forge.objects import (
     GITLINK,
+    PROBE,
     Entry,
+    admit,
+    commit_tree,
     diff_trees,
     entries_of,
     quarantine,
@@ -21,7 +24,7 @@ from greylag.adapters.forge.objects import (
 )
 from greylag.adapters.forge.port import Capture, CaptureLimits
 from greylag.adapters.forge.workspace.reading import Written, read_changes, survey
-from greylag.domain.errors import IntegrityError, RequestRefused
+from greylag.domain.errors import BackendError, IntegrityError, RequestRefused
 
 _RULE_FILES = 2_000
 _RULE_BYTES = 1024 * 1024
@@ -66,6 +69,8 @@ async def capture_workspace(git: Git, workspace: Workspace, scratch: Path) -> Ca
     copies.mkdir()
     changes = await asyncio.to_thread(read_changes, workspace.folder, found, tracked, workspace.limits, copies)
     tree = await _stored(git, place, workspace.base, changes)
+    if changes:
+        await _refuse_unfit(git, place, workspace.base, tree, scratch)
     try:
         patch = await diff_trees(git, place, workspace.base, tree, workspace.limits.patch_bytes)
     except GitOutputTooLarge:
@@ -159,7 +164,29 @@ async def _stored(git: Git, place: GitPlace, base: str, changes: Sequence[Writte
             "check the disk, then capture again.",
         )
     entries = [(change.path, Entry(change.mode, change.id, 0) if change.mode else None) for change in changes]
-    return await write_tree(git, place, base, entries)
+    try:
+        return await write_tree(git, place, base, entries)
+    except RequestRefused as error:
+        raise _unfit(error.message) from None
+
+
+async def _refuse_unfit(git: Git, place: GitPlace, base: str, tree: str, scratch: Path) -> None:
+    """Let git check the new objects now as it will when they are pushed, so that the agent hears of it."""
+    checked = scratch / "checked"
+    checked.mkdir()
+    commit = await commit_tree(git, place, tree, (base,), PROBE)
+    try:
+        await admit(git, place, replace(place, objects=checked), commit, base)
+    except BackendError as error:
+        raise _unfit(error.message) from None
+
+
+def _unfit(why: str) -> RequestRefused:
+    return RequestRefused(
+        "GL-FORGE-007",
+        f"the workspace can't be taken as a change: git refuses what it holds: {why}",
+        "ask the agent to mend what is named (often `.gitmodules`), then try again.",
+    )
 
 
 async def _counted(git: Git, place: GitPlace, base: str, tree: str) -> tuple[tuple[str, ...], int, int]:

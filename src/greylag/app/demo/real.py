@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from greylag.app.audit import decisions_of
-from greylag.app.cli.console import RemoteRefusal
-from greylag.app.cli.demo.showing import Demo, show_evidence
-from greylag.app.shipped import shipped
+from greylag.app.client.console import RemoteRefusal
+from greylag.app.demo.showing import Demo, show_evidence
+from greylag.app.install.shipped import shipped
 from greylag.domain.errors import OperatorError
 from greylag.domain.stages import Stage
 

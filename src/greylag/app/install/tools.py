@@ -8,8 +8,8 @@ from greylag.adapters.agents.backends.claude import ClaudeAgent
 from greylag.adapters.sandbox.port import Probe, Sandbox
 from greylag.adapters.sandbox.requirements import REGISTRY_TARGET, install_requirements
 from greylag.adapters.sandbox.toolchain import Toolchain, find_toolchain, with_layer
+from greylag.app.install.shipped import checkout
 from greylag.app.settings import Settings, package_index_environment
-from greylag.app.shipped import checkout
 from greylag.delivery.cell import PLATFORM, Toolbox
 from greylag.domain.ids import derived_id
 from greylag.domain.repository import Repository

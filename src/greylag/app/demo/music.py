@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from greylag.app.cli.console import RemoteRefusal, clean
-from greylag.app.cli.demo.showing import Demo, show_evidence
+from greylag.app.client.console import RemoteRefusal, clean
+from greylag.app.demo.showing import Demo, show_evidence
 from greylag.app.example import NAME, Call, example_body, example_calls
 from greylag.domain.stages import Stage
 

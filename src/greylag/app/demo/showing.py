@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from greylag.app.audit import decisions_of, open_evidence, verify_ledger
-from greylag.app.cli.console import say
-from greylag.app.cli.session import Session
-from greylag.app.cli.tasks import follow
+from greylag.app.client.console import say
+from greylag.app.client.session import Session
+from greylag.app.client.thread import follow
 from greylag.domain.errors import IntegrityError
 from greylag.domain.stages import Stage
 

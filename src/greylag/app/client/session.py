@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from greylag.app.cli.console import Document, RemoteRefusal
-from greylag.app.home import address_file, prepare_home, read_operator_token
+from greylag.app.client.console import Document, RemoteRefusal
+from greylag.app.install.home import address_file, prepare_home, read_operator_token
 from greylag.app.settings import Settings, home_folder, load_settings
 from greylag.domain.errors import OperatorError
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from greylag.app.cli.console import say
-from greylag.app.cli.demo.music import FEATURES, show_example
-from greylag.app.cli.demo.real import show_real_package
-from greylag.app.cli.demo.showing import Demo, show_ledger
-from greylag.app.cli.session import Session
+from greylag.app.client.console import say
+from greylag.app.client.session import Session
+from greylag.app.demo.music import FEATURES, show_example
+from greylag.app.demo.real import show_real_package
+from greylag.app.demo.showing import Demo, show_ledger
 from greylag.app.example import PEOPLE, example_settings
-from greylag.app.home import prepare_home
+from greylag.app.install.home import prepare_home
+from greylag.app.install.tools import probe_claude
 from greylag.app.settings import ModelSettings, ServerSettings, Settings
-from greylag.app.tools import probe_claude
 from greylag.domain.errors import OperatorError, RequestRefused
 
 
