@@ -3,6 +3,7 @@
 All of it is read from the databases, the vault and git, with the platform stopped: not from what the platform says.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -57,14 +58,15 @@ def opened(home: Path, env: Mapping[str, str]) -> Iterator[Scene]:
     region = settings.region.name
     places = places_of(settings, home)
     control, ledger, _ = open_stores(settings, home)
+    engine = DbosEngine(region, places.engine_url, "looks-only", places.cell / "engine")
     try:
         entries: list[dict[str, Any]] = []
         while page := ledger.entries(len(entries), 1000):
             entries += [json.loads(entry.body) for entry in page]
         vault = LocalVault(places.cell / "vault", region)
-        engine = DbosEngine(region, places.engine_url, "looks-only", places.cell / "engine")
         yield Scene(home, region, places.cell, control, ledger, vault, engine, entries)
     finally:
+        asyncio.run(engine.close())
         ledger.close()
         control.close()
 

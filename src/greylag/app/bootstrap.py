@@ -62,21 +62,23 @@ class Places:
     cell: Path
     control_url: str
     ledger_url: str
+    ledger_schema: str
     engine_url: str
 
 
 def places_of(settings: Settings, home: Path) -> Places:
-    """Return the layout for ``settings``: SQLite files, or one PostgreSQL database with a schema per cell's engine."""
+    """Return the layout for ``settings``: SQLite files, or one PostgreSQL database where each cell has its schemas."""
     cell = home / "cells" / settings.region.name
     cell.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = settings.database_url.get_secret_value()
     if url:
-        return Places(home, cell, url, url, url)
+        return Places(home, cell, url, url, f"greylag_cell_{settings.region.name.replace('-', '_')}", url)
     return Places(
         home,
         cell,
         f"sqlite:///{home / 'control.db'}",
         f"sqlite:///{cell / 'ledger.db'}",
+        "",
         f"sqlite:///{cell / 'engine.db'}",
     )
 
@@ -88,7 +90,10 @@ def open_stores(settings: Settings, home: Path) -> tuple[Control, SqlLedgerStore
     key = signing_key(places.cell / "keys")
     control = open_control(places.control_url)
     origin = f"greylag.ledger/{settings.region.name}"
-    ledger = open_cell(places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness)
+    ledger = open_cell(
+        places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness,
+        schema=places.ledger_schema,
+    )  # fmt: skip
     return control, ledger, key
 
 

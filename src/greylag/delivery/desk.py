@@ -84,7 +84,7 @@ class Desk:
         cell = self._cell
         person = self._person(by, "requester")
         text = self._text(text)
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.status is TaskStatus.ASKED:
             return self._answer(task, person, text)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING) or task.intent == "release":
@@ -109,7 +109,7 @@ class Desk:
         """
         cell = self._cell
         person = self._person(by, "reviewer")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.status is TaskStatus.APPROVED and any(
             a.by == person.name and a.subject == task.subject for a in task.approvals
         ):
@@ -143,7 +143,7 @@ class Desk:
         """Record a reviewer's no; the task ends. Raises as `approve`."""
         cell = self._cell
         person = self._person(by, "reviewer")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         self._reviewable(task)
         event = ev.ChangeRejected(person.name, (reason or "no reason given")[:2000])
         recorded = cell.events.append(task_id, event, key=f"rejected/{task.subject}", at=cell.clock.now())
@@ -158,7 +158,7 @@ class Desk:
         """
         cell = self._cell
         person = self._person(by, "requester")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING):
             merged = task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING, TaskStatus.MERGED, TaskStatus.RELEASED)
             remedy = f"roll back instead: `greylag release rollback {task.repository} ENVIRONMENT`."
@@ -179,7 +179,7 @@ class Desk:
         """  # noqa: D205
         cell = self._cell
         person = cell.directory.person(by)
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         change, run, build = task.change, task.run, task.build
         found = {
             "request": task.request, "diff": change.diff if change else None, "evidence": task.sealed or task.evidence,
@@ -242,6 +242,17 @@ class Desk:
         echo(self._cell, task, recorded)
         self._wake(task.task_id, recorded.sequence)
         return self._cell.events.task(task.task_id)
+
+    def _task(self, task_id: TaskId) -> Task:
+        """Return a task of this region: what is said about another one's must not come to rest here."""
+        task = self._cell.events.task(task_id)
+        if task.region != self._cell.region:
+            raise RequestRefused(
+                "GL-REGION-001",
+                f"{task_id} belongs to region `{task.region}`; this is region `{self._cell.region}`.",
+                "say it to the platform of that region.",
+            )
+        return task
 
     def _reviewable(self, task: Task) -> None:
         if task.status is not TaskStatus.IN_REVIEW:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, OperatorError
@@ -52,11 +54,12 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, schema: str = "") -> Database:
     """Return the database at ``url``: ``sqlite:///PATH`` or ``postgresql://…`` (by psycopg).
 
-    A SQLite file is made if it is missing, readable by its owner only. Raises OperatorError ``GL-STORE-006`` for an
-    address that is not one of these, or a folder that does not exist.
+    With ``schema`` (PostgreSQL only) everything is in that schema, which is made where it is missing. A SQLite file is
+    made if it is missing, readable by its owner only. Raises OperatorError ``GL-STORE-006`` for an address that is not
+    one of these, or a folder that does not exist.
     """
     try:
         address = make_url(url)
@@ -70,6 +73,8 @@ def open_database(url: str) -> Database:
             connect_args={"connect_timeout": 10},
         )  # fmt: skip
         event.listen(engine, "connect", _prepare_postgresql)
+        if schema:
+            event.listen(engine, "connect", lambda connection, _record: _enter(connection, schema))
         return Database(engine)
     raise _bad_address(f"`{address.get_backend_name()}` is not supported")
 
@@ -109,6 +114,15 @@ def _prepare_postgresql(connection: object, _record: object) -> None:
     cursor.execute("SET synchronous_commit = on")
     cursor.close()
     connection.commit()  # type: ignore[attr-defined]  # as above
+
+
+def _enter(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> None:
+    name = sql.Identifier(schema)
+    # Making it needs a right that looking it up does not.
+    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    connection.execute(sql.SQL("SET search_path TO {}").format(name))
+    connection.commit()
 
 
 def _lock_key(name: str) -> int:
