@@ -67,7 +67,7 @@ def test_a_package_becomes_a_repository_only_as_it_was_pinned(run: Run, tmp_path
     refused = run("repo", "add", source, "--patch", str(patch), "--json")
     assert (refused.code, json.loads(refused.out)["error"]["code"]) == (2, "GL-REGISTRY-008")
     misplaced = run("repo", "add", str(tmp_path), "--name", "h11", "--patch", str(patch), "--json")
-    assert (misplaced.code, json.loads(misplaced.out)["error"]["code"]) == (2, "GL-REPO-003")
+    assert (misplaced.code, json.loads(misplaced.out)["error"]["code"]) == (2, "GL-REPO-004")
 
     # Whatever was refused left nothing behind: the name is still free.
     patch.write_text((shipped("examples", "real") / "h11-chunk-end.patch").read_text())
