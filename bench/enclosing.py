@@ -19,7 +19,7 @@ from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 from greylag.adapters.sandbox.port import SandboxSpec
 from greylag.adapters.sandbox.toolchain import find_toolchain
 from greylag.adapters.store.opening import open_cell, open_control
-from greylag.app.clock import SystemClock
+from greylag.app.install.clock import SystemClock
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.http import HttpDoor

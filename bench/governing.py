@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.measuring import Figure, Machine, rounds
 from greylag.adapters.store.opening import open_cell, open_control
-from greylag.app.clock import SystemClock
-from greylag.app.lawbook import read_policy
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.lawbook import read_policy
 from greylag.app.settings import ModelSettings, Settings
 from greylag.domain.stages import Stage
 from greylag.governance.question import Asset, Question, Target, Verdict

@@ -27,8 +27,8 @@ from bench.measuring import Figure, Machine, rounds
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 from greylag.adapters.sandbox.port import SandboxSpec
 from greylag.adapters.sandbox.toolchain import Toolchain, find_toolchain
+from greylag.app.install.tools import find_venv
 from greylag.app.settings import Settings
-from greylag.app.tools import find_venv
 
 _ROOT = Path(__file__).parents[1]
 _FILES = {

@@ -95,7 +95,7 @@ async def _create_from_package(
     if incoming.patch:
         files = await asyncio.to_thread(apply_patch, tree.files, incoming.patch)
         tree = SourceTree(files, tree.executable)
-        digest = sha256(incoming.patch.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = sha256(incoming.patch.encode("utf-8", "replace")).hexdigest()
         text = text.replace(" as published", ", patched") + f"with the operator's patch sha256:{digest}\n"
     await _create(cell, repository, tree, text)
 

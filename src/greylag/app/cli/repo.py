@@ -11,7 +11,9 @@ from greylag.app.client.console import As, Json, emit, table
 from greylag.domain.errors import RequestRefused
 
 app = typer.Typer(no_args_is_help=True)
-Source = Annotated[str, typer.Argument(help="A folder or URL of a git repository.")]
+Source = Annotated[
+    str, typer.Argument(help="A folder or URL of a git repository, or sdist:NAME==VERSION#sha256=HEX for a package.")
+]
 Requirement = Annotated[
     list[str] | None, typer.Option("--requirement", help="A package its checks need (wheels only); may be given again.")
 ]
@@ -27,6 +29,7 @@ def add(  # noqa: PLR0913 - each is an option of the command
     level: Annotated[str, typer.Option(help="public, internal, confidential or restricted.")] = "",
     verify: Annotated[list[str] | None, typer.Option(help="A check as one command line; may be given again.")] = None,
     requirement: Requirement = None,
+    patch: Annotated[Path | None, typer.Option(help="A unified diff to apply to a package's source.")] = None,
     as_person: As = "",
     as_json: Json = False,
 ) -> None:
@@ -41,6 +44,8 @@ def add(  # noqa: PLR0913 - each is an option of the command
         body["verify"] = [_words(line) for line in verify]
     if requirement:
         body["requirements"] = requirement
+    if patch:
+        body["patch"] = _read_patch(patch)
     with connect(as_person) as session:
         added = session.post("/repositories", body)
     emit(added, as_json, lambda each: f"added {each['name']} ({each['default_branch']})")
@@ -65,6 +70,13 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise RequestRefused("GL-CLI-003", f"{path} can't be used: {error}.", "name a readable TOML file.") from error
 
 
+def _read_patch(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestRefused("GL-CLI-003", f"{path} can't be used: {error}.", "name a readable patch.") from error
+
+
 def _words(line: str) -> list[str]:
     import shlex  # noqa: PLC0415 - keeps `--help` fast
 
@@ -75,5 +87,6 @@ def _words(line: str) -> list[str]:
 
 
 def _name_of(source: str) -> str:
-    last = source.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].removesuffix(".git").lower()
+    bare = source.partition("==")[0] if source.startswith("sdist:") else source
+    last = bare.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].removesuffix(".git").lower()
     return "".join(character if character.isalnum() or character in "._-" else "-" for character in last)

@@ -35,6 +35,7 @@ def who(request: Request) -> Acting:
 
 Wired = Annotated[Platform, Depends(platform_of)]
 Who = Annotated[Acting, Depends(who)]
+After = Annotated[int, Query(ge=0, le=2**53)]  # a sequence number
 
 
 def _out(platform: Platform, task: Task) -> doc.TaskOut:
@@ -85,7 +86,7 @@ def task(task_id: str, platform: Wired, who: Who) -> doc.TaskOut:
 
 
 @router.get("/tasks/{task_id}/events")
-def events(task_id: str, platform: Wired, who: Who, after: int = 0) -> list[doc.EventOut]:
+def events(task_id: str, platform: Wired, who: Who, after: After = 0) -> list[doc.EventOut]:
     """Return the task's event log after a sequence number."""
     found = platform.cell.events.find(task_id)
     return [doc.event_out(record) for record in platform.cell.events.read(found.task_id, after)]
@@ -106,7 +107,7 @@ def read_messages(platform: Platform, task_id: TaskId, after: int) -> list[doc.M
 
 @router.get("/tasks/{task_id}/messages")
 async def messages(
-    task_id: str, platform: Wired, who: Who, after: int = 0, wait: Annotated[float, Query(ge=0, le=60)] = 0
+    task_id: str, platform: Wired, who: Who, after: After = 0, wait: Annotated[float, Query(ge=0, le=60)] = 0
 ) -> list[doc.MessageOut]:
     """Return what was said after a sequence number; with ``wait`` seconds, hold the answer until there is something."""
     found = await asyncio.to_thread(platform.cell.events.find, task_id)

@@ -1,5 +1,6 @@
 """The ASGI application: API, pages, git, and one shape for every error."""
 
+import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ async def _guard(request: Request, call_next: RequestResponseEndpoint) -> Respon
     if not request.url.path.startswith("/git/"):
         problem = _foreign(request)
         if problem is not None:
-            return problem
+            return await _refused(request, problem[1], problem[0])
     response = await call_next(request)
     for name, value in _SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
@@ -64,21 +65,23 @@ async def _guard(request: Request, call_next: RequestResponseEndpoint) -> Respon
     return response
 
 
-def _foreign(request: Request) -> JSONResponse | None:
+def _foreign(request: Request) -> tuple[int, RequestRefused] | None:
     host = request.headers.get("host", "")
     platform: Platform = request.app.state.platform
     allowed = {"127.0.0.1", "localhost", "[::1]", platform.settings.server.host, *platform.settings.server.names}
     if urlsplit(f"//{host}").hostname not in {name.strip("[]") for name in allowed}:
-        return _answer(421, "GL-WEB-001", f"this is not {host!r}.", "use the name in `[server] names`.")
+        return 421, RequestRefused("GL-WEB-001", f"this is not {host!r}.", "use the name in `[server] names`.")
     origin = request.headers.get("origin")
     if request.method in _UNSAFE and origin and urlsplit(origin).netloc != host:
-        return _answer(403, "GL-WEB-002", f"a request from {origin!r} was refused.", "use this site's own pages.")
+        return 403, RequestRefused(
+            "GL-WEB-002", f"a request from {origin!r} was refused.", "use this site's own pages."
+        )
     length = 0
     with suppress(ValueError):
         length = int(request.headers.get("content-length", "0"))
     chunked = request.method in _UNSAFE and "content-length" not in request.headers
     if length > _LONGEST_BODY_BYTES or chunked:
-        return _answer(413, "GL-WEB-003", "the body is too long, or its length is not said.", "send less.")
+        return 413, RequestRefused("GL-WEB-003", "the body is too long, or its length is not said.", "send less.")
     return None
 
 
@@ -95,24 +98,29 @@ def status_of(error: GreylagError) -> int:
     return 503 if isinstance(error, BackendError) and error.transient else 500
 
 
-async def _refused(request: Request, error: GreylagError) -> Response:
-    if request.url.path.startswith("/api/"):
+async def _refused(request: Request, error: GreylagError, status: int = 0) -> Response:
+    """Answer with the error: JSON to programs, a page to people."""
+    status = status or status_of(error)
+    if _for_programs(request):
         decision = error.decision_id if isinstance(error, PolicyRefused) else ""
-        return _answer(status_of(error), error.code, error.message, error.remedy, decision)
+        body = {"code": error.code, "message": error.message, "remedy": error.remedy, "decision_id": decision}
+        return JSONResponse(body, status_code=status, headers=dict(_SECURITY_HEADERS))
+    answer = await asyncio.to_thread(error_page, request, error, status)
+    answer.headers.update(_SECURITY_HEADERS)
+    return answer
 
-    return error_page(request, error, status_of(error))
+
+def _for_programs(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
 
 
-async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+async def _malformed(request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(422, "GL-WEB-004", f"`{where}`: {first['msg']}.", "see /api/v1/openapi.json for the shape.")
+    remedy = "see /api/v1/openapi.json for the shape." if _for_programs(request) else "go back and send less."
+    return await _refused(request, RequestRefused("GL-WEB-004", f"`{where}`: {first['msg']}.", remedy), 422)
 
 
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    return _answer(error.status_code, "GL-WEB-005", f"{error.detail}.", "see /api/v1/openapi.json for what there is.")
-
-
-def _answer(status: int, code: str, message: str, remedy: str, decision_id: str = "") -> JSONResponse:
-    body = {"code": code, "message": message, "remedy": remedy, "decision_id": decision_id}
-    return JSONResponse(body, status_code=status, headers=dict(_SECURITY_HEADERS))
+async def _http(request: Request, error: HTTPException) -> Response:
+    remedy = "see /api/v1/openapi.json for what there is." if _for_programs(request) else "go back to the tasks."
+    return await _refused(request, RequestRefused("GL-WEB-005", f"{error.detail}.", remedy), error.status_code)

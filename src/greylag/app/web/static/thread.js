@@ -1,38 +1,146 @@
-// Shows what is said in the thread as it is said. Text only ever becomes text.
+// Shows what is said in the thread as it is said, and where the task stands. Text only ever becomes text.
 "use strict";
 const thread = document.getElementById("thread");
 const live = document.getElementById("live");
-const status = document.getElementById("status");
-const source = new EventSource(thread.dataset.stream);
-source.onopen = () => { live.textContent = "● live"; };
-source.onerror = () => { live.textContent = source.readyState === EventSource.CLOSED ? "ended" : "… reconnecting"; };
-source.onmessage = (event) => {
-  const said = JSON.parse(event.data);
-  const item = document.createElement("li");
-  item.className = said.kind;
-  item.id = "m" + said.sequence;
-  const who = document.createElement("span");
-  who.className = "who";
-  who.textContent = said.author;
-  const at = document.createElement("time");
+let last = Number(thread.dataset.after);
+let source = null;
+let over = false;
+
+function connect() {
+  if (over || source) return;
+  source = new EventSource(`${thread.dataset.stream}?after=${last}`);
+  live.textContent = "… connecting";
+  source.onopen = () => { live.textContent = "● live"; };
+  source.onerror = () => {
+    const closed = source && source.readyState === EventSource.CLOSED;
+    live.textContent = closed ? "✗ not live: load the page again" : "… reconnecting";
+  };
+  source.onmessage = (event) => show(JSON.parse(event.data));
+  source.addEventListener("status", (event) => stand(JSON.parse(event.data)));
+}
+
+function disconnect() {
+  if (source) source.close();
+  source = null;
+}
+
+// A browser keeps six connections to a site: pages nobody looks at give theirs back.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) { disconnect(); if (!over) live.textContent = "paused"; } else connect();
+});
+window.addEventListener("pagehide", disconnect);
+window.addEventListener("pageshow", connect);
+
+function make(name, text = "", look = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (look) made.className = look;
+  return made;
+}
+
+function timeOf(said) {
+  const at = make("time", said.clock);
   at.dateTime = said.at;
-  at.textContent = " " + said.at.slice(11, 19);
-  const text = document.createElement("pre");
-  text.textContent = said.text;
-  item.append(who, at, text);
+  return at;
+}
+
+// Somebody who sees the end of the thread goes on seeing it; nobody else is moved.
+function keepingPlace(change) {
+  const before = thread.getBoundingClientRect().bottom;
+  change();
+  const after = thread.getBoundingClientRect().bottom;
+  if (before <= window.innerHeight + 60 && after > window.innerHeight) window.scrollBy(0, after - before);
+}
+
+function show(said) {
+  if (said.sequence <= last) return;
+  last = said.sequence;
+  keepingPlace(() => (said.kind === "progress" ? showStep(said) : showMessage(said)));
+}
+
+function showStep(said) {
+  let group = thread.lastElementChild;
+  if (!group || !group.classList.contains("attempt")) {
+    group = make("li", "", "attempt");
+    const details = make("details");
+    details.open = true;
+    const summary = make("summary", said.text + " ");
+    summary.append(make("small"));
+    details.append(summary, make("ol"));
+    group.append(details);
+    thread.append(group);
+  }
+  const text = make("span", said.text);
+  text.dir = "auto";
+  const item = make("li");
+  item.id = "m" + said.sequence;
+  item.append(timeOf(said), " ", text);
+  const list = group.querySelector("ol");
+  list.append(item);
+  group.querySelector("summary small").textContent = `(${list.children.length} steps)`;
+}
+
+function showMessage(said) {
+  const item = make("li", "", said.kind);
+  item.id = "m" + said.sequence;
+  let text = make("pre", said.text);
+  text.dir = "auto";
+  if (said.lead) {
+    const details = make("details");
+    details.append(make("summary", said.lead), text);
+    text = details;
+  }
+  item.append(make("span", said.author, "who"), " ", timeOf(said), text);
   thread.append(item);
-};
-const resting = ["asked", "handed_over", "in_review"];
-source.addEventListener("status", (event) => {
-  const now = JSON.parse(event.data);
-  const changed = now.status !== status.textContent;
-  status.textContent = now.status;
-  status.className = "status " + now.status;
-  // The forms belong to a status: load them anew when it comes to rest, unless somebody is typing.
-  const typing = Array.from(document.querySelectorAll("textarea, input[name=reason]")).some((field) => field.value);
-  if (changed && resting.includes(now.status) && !typing) { source.close(); window.location.reload(); }
-  if (["merged", "released", "rolled_back", "rejected", "refused", "cancelled", "expired", "failed"].includes(now.status) && !changed) {
-    source.close();
+}
+
+function stand(now) {
+  const pill = document.getElementById("status");
+  const mark = make("span", now.mark);
+  mark.ariaHidden = "true";
+  pill.replaceChildren(mark, " " + now.word);
+  pill.className = "status " + now.status;
+  document.getElementById("standing").className = "standing " + now.tone;
+  const words = document.getElementById("words");
+  if (words.textContent !== now.words) words.textContent = now.words;
+  const goto = document.getElementById("goto");
+  goto.href = "#" + now.goto;
+  goto.textContent = now.goto_words;
+  goto.hidden = !now.goto;
+  document.title = [now.word, ...document.title.split(" · ").slice(1)].join(" · ");
+  if (now.over) {
+    over = true;
+    disconnect();
     live.textContent = "ended";
   }
-});
+  const actions = document.getElementById("actions");
+  if (actions.dataset.version === now.version) return;
+  if (actions.dataset.subject) goStale();
+  else if (now.resting || now.over) renew(now.version);
+}
+
+// What somebody is about to approve is never exchanged under their finger: it is taken away, and loaded anew on demand.
+function goStale() {
+  document.getElementById("stale").hidden = false;
+  for (const form of document.querySelectorAll("#decide form")) form.hidden = true;
+}
+
+// The forms belong to a status. What somebody is typing stays where it is.
+let asked = "";
+async function renew(version) {
+  if (asked === version) return;
+  asked = version;
+  const answer = await fetch(window.location.pathname).catch(() => null);
+  if (!answer || !answer.ok || answer.redirected) { asked = ""; return; }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("actions");
+  const old = document.getElementById("actions");
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  for (const field of old.querySelectorAll("textarea, #reason")) {
+    const place = fresh.querySelector("#" + field.id);
+    if (field.value && place && place.tagName === field.tagName) place.replaceWith(field);
+  }
+  old.replaceWith(fresh);
+  if (focused && document.getElementById(focused)) document.getElementById(focused).focus();
+}
+
+connect();

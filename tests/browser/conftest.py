@@ -1,0 +1,73 @@
+"""A real Chromium and a whole platform with the example repository; without Chromium these tests are skipped, loudly."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser_stage import Site, Window, serving
+from playwright.sync_api import Browser, sync_playwright
+
+INSTALL = "apt-get install --no-install-recommends chromium"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run", "--disable-dev-shm-usage",
+]  # fmt: skip
+_MISSING = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """One Chromium for all tests; each window has a context, and so cookies, of its own."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        request.config.stash[_MISSING] = True
+        pytest.skip(f"no Chromium on this machine; install it: {INSTALL}")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS, *root])
+        yield running
+        running.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in the last lines what was not tested."""
+    if config.stash.get(_MISSING, False):
+        terminalreporter.write_sep("!", "THE BROWSER TESTS DID NOT RUN", red=True, bold=True)
+        terminalreporter.write_line(f"There is no Chromium on this machine. Install it: {INSTALL}")
+
+
+@pytest.fixture(scope="session")
+def site(browser: Browser) -> Iterator[Site]:
+    """One platform for all tests; each brings repositories and tasks of its own."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def shots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Where screenshots go: ``GREYLAG_TEST_ARTIFACTS``, else the test's temporary folder."""
+    kept = os.environ.get("GREYLAG_TEST_ARTIFACTS")
+    folder = Path(kept) / re.sub(r"\W+", "-", request.node.name) if kept else tmp_path / "shots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def window(browser: Browser, site: Site, shots: Path) -> Iterator["type[Window] | object"]:
+    """Open windows: ``window("ada")`` is signed in; at the end none may have seen what no window ever may."""
+    opened: list[Window] = []
+
+    def open_window(person: str = "", **how: object) -> Window:
+        opened.append(Window(browser, site, shots, **how))
+        if person:
+            opened[-1].sign_in(person)
+        return opened[-1]
+
+    yield open_window
+    for each in opened:
+        each.close()
+    assert [line for each in opened for line in each.complaints()] == []
