@@ -96,21 +96,27 @@ def status_of(error: GreylagError) -> int:
 
 
 async def _refused(request: Request, error: GreylagError) -> Response:
-    if request.url.path.startswith("/api/"):
-        decision = error.decision_id if isinstance(error, PolicyRefused) else ""
-        return _answer(status_of(error), error.code, error.message, error.remedy, decision)
-
-    return error_page(request, error, status_of(error))
+    return _told(request, error, status_of(error))
 
 
-async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+async def _malformed(request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return _answer(422, "GL-WEB-004", f"`{where}`: {first['msg']}.", "see /api/v1/openapi.json for the shape.")
+    problem = RequestRefused("GL-WEB-004", f"`{where}`: {first['msg']}.", "see /api/v1/openapi.json for the shape.")
+    return _told(request, problem, 422)
 
 
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    return _answer(error.status_code, "GL-WEB-005", f"{error.detail}.", "see /api/v1/openapi.json for what there is.")
+async def _http(request: Request, error: HTTPException) -> Response:
+    problem = RequestRefused("GL-WEB-005", f"{error.detail}.", "see /api/v1/openapi.json for what there is.")
+    return _told(request, problem, error.status_code)
+
+
+def _told(request: Request, error: GreylagError, status: int) -> Response:
+    """Answer with ``error`` as JSON to programs and as a page to people."""
+    if request.url.path.startswith("/api/"):
+        decision = error.decision_id if isinstance(error, PolicyRefused) else ""
+        return _answer(status, error.code, error.message, error.remedy, decision)
+    return error_page(request, error, status)
 
 
 def _answer(status: int, code: str, message: str, remedy: str, decision_id: str = "") -> JSONResponse:

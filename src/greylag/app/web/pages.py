@@ -25,8 +25,17 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape(default=True), undefined=StrictUndefined
 )
 _POLL_SECONDS = 0.5
+_KEPT = frozenset("\n\t")
 _STREAM_SECONDS = 3600
 _DIFF_CHARACTERS = 400_000
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with ``·`` for what moves a cursor, hides text or turns its direction (Unicode TR 36)."""
+    return "".join(c if c.isprintable() or c in _KEPT else "·" for c in text)
+
+
+_TEMPLATES.filters["visible"] = visible
 
 
 def mount_pages(app: FastAPI) -> None:
@@ -128,7 +137,8 @@ async def stream(request: Request, task_id: str, platform: Wired, after: int = 0
             said = await asyncio.to_thread(read_messages, platform, task.task_id, seen)
             for message in said:
                 seen = message.sequence
-                yield f"id: {seen}\ndata: {json.dumps(message.model_dump(mode='json'))}\n\n"
+                shown = message.model_copy(update={"text": visible(message.text)})
+                yield f"id: {seen}\ndata: {json.dumps(shown.model_dump(mode='json'))}\n\n"
             now = await asyncio.to_thread(platform.cell.events.task, TaskId(task.task_id))
             yield f"event: status\ndata: {json.dumps({'status': str(now.status), 'sequence': now.sequence})}\n\n"
             if now.closed and not said:
