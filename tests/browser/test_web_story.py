@@ -87,7 +87,8 @@ def _ada_cannot_approve(ada: Window) -> None:
     ada.provoked("status of 403")
     refused = page.evaluate(
         """async (subject) => {
-          const answer = await fetch(location.pathname + "/approve", {method: "POST", body: new URLSearchParams({subject})});
+          const body = new URLSearchParams({subject});
+          const answer = await fetch(location.pathname + "/approve", {method: "POST", body});
           return {status: answer.status, page: await answer.text()};
         }""",
         shown_digest(page),
