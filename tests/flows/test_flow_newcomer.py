@@ -144,7 +144,7 @@ def test_a_second_platform_on_the_same_home(stage: Stage) -> None:
     answer = cli(stage.home, "up", "--port", "0", env=stage.env)
 
     assert answer.code == 1
-    assert answer.err.startswith("GL-ENGINE-001"), answer.err
+    assert answer.err.startswith("GL-HOME-003"), answer.err
     assert "next:" in answer.err
     assert stage.get("/health") == {"status": "ok", "region": "local"}  # the first one goes on
 

@@ -73,10 +73,11 @@ class Session:
         return self._call("GET", path, query=query).content
 
     def _start(self) -> str:
+        settings = self._settings or load_settings(self.home)
         # Two seconds of libraries that a command doesn't need where a platform runs already.
         from greylag.app.server import BackgroundServer  # noqa: PLC0415
 
-        self._own = BackgroundServer(self._settings or load_settings(self.home), self.home)
+        self._own = BackgroundServer(settings, self.home)
         return self._own.start()
 
     def _call(
