@@ -1,4 +1,4 @@
-"""A real Chromium and a whole platform with the example repository; without Chromium these tests are skipped, loudly."""
+"""A real Chromium and a whole platform with the example repository; without Chromium they are skipped, loudly."""
 
 import os
 import re

@@ -7,8 +7,8 @@ import pytest
 from browser_stage import REST_MS, Site, Window
 from playwright.sync_api import Page, Request, expect
 
+from greylag.app.install.tools import find_claude
 from greylag.app.settings import Settings
-from greylag.app.tools import find_claude
 
 WISH = "the skip button fires twice on a slow network, fix it"
 FOLLOW_UP = "make the debounce 300 ms"
@@ -87,7 +87,8 @@ def _ada_cannot_approve(ada: Window) -> None:
     ada.provoked("status of 403")
     refused = page.evaluate(
         """async (subject) => {
-          const answer = await fetch(location.pathname + "/approve", {method: "POST", body: new URLSearchParams({subject})});
+          const body = new URLSearchParams({subject});
+          const answer = await fetch(location.pathname + "/approve", {method: "POST", body});
           return {status: answer.status, page: await answer.text()};
         }""",
         shown_digest(page),

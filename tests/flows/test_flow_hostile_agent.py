@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from flow_stage import CALC, MEND, Stage, git, make_repository, script, staged
 
+from greylag.adapters.sandbox.port import HOME
+
 MARK = "PLANTED-5ecret-"
 LOOK = """
 import os, pathlib, socket, sys
@@ -114,8 +116,8 @@ def host_places(stage: Stage) -> list[str]:
     person = Path(stage.env["HOME"])
     return [
         *map(str, found), f"{stage.home}/operator.token", f"{stage.home}/control.db", f"{cell}/ledger.db",
-        f"{person}/.netrc", f"{person}/.ssh/id_ed25519", "/root/.netrc", "/etc/shadow", "/home/agent/.netrc",
-        "/var/run/docker.sock",  "/dev/mem",
+        f"{person}/.netrc", f"{person}/.ssh/id_ed25519", "/root/.netrc", "/etc/shadow", f"{HOME}/.netrc",
+        "/var/run/docker.sock", "/dev/mem",
     ]  # fmt: skip
 
 

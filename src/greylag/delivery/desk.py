@@ -4,6 +4,7 @@ The event log is written first; waking the workflow is only a hint, repeated by 
 synchronous and may be called from any thread.
 """
 
+import json
 from dataclasses import dataclass
 
 from greylag.adapters.engine.port import Engine
@@ -20,6 +21,7 @@ from greylag.egress.hop import Hop
 from greylag.governance.question import Asset, Target
 
 _TITLE_CHARACTERS = 90
+_COMMAND_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,13 @@ class Desk:
         hop = Hop(Stage.INTAKE, f"person:{person.name}", "ask", asset, CONTROL_STORE, "ask", task_id)
         cell.door.admit(hop)
         kept = cell.keep_now(task_id, level, content, "request", "request")
+        command = None
+        if request.command:
+            words = json.dumps(request.command).encode()
+            command = cell.keep_now(task_id, level, words, "command", "command", "application/json")
         event = ev.TaskReceived(
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
-            request.command, request.message_id,
+            command, request.message_id,
         )  # fmt: skip
         recorded = cell.events.append(task_id, event, key="received", at=now)
         task = cell.events.task(task_id)
@@ -293,6 +299,13 @@ class Desk:
             known = ", ".join(f"`{each}`" for each in sorted(self._cell.agents))
             raise RequestRefused(
                 "GL-AGENT-002", f"there is no agent {name!r} (there are {known}).", "name one of these."
+            )
+        size = sum(len(word) for word in request.command)
+        if size > _COMMAND_CHARACTERS:
+            raise RequestRefused(
+                "GL-AGENT-004",
+                f"the command has {size} characters, at most {_COMMAND_CHARACTERS} are taken.",
+                "put the program into the repository or the toolchain, and call it by its name.",
             )
         if (name in ("command", "acp")) != bool(request.command):
             what = "needs a command after `--`" if name in ("command", "acp") else "takes no command"

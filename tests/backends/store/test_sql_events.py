@@ -116,7 +116,7 @@ def test_hostile_text_in_any_field_is_refused_whole(control: Control, field: str
 @pytest.mark.parametrize(
     "event",
     [
-        received(agent_command=["a", "list"]),
+        received(repository=["a", "list"]),
         received(title=7),
         received(request="no reference"),
         ev.TurnSettled("r", 1.5, "e", "m", 1, 1, 1, "d"),  # type: ignore[arg-type]

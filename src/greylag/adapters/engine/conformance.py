@@ -67,7 +67,7 @@ async def _workflow(flow: Flow, seen: _Seen, tasks: dict[str, TaskId]) -> None:
         return "done"
 
     async def fail() -> str:
-        raise RequestRefused("GL-CHECK-009", "this is tried.", "nothing.")
+        raise RequestRefused("GL-CHECK-009", "this error is part of a check.", "go on: the check expects it.")
 
     await flow.step("work", work)
     if flow.task_id in (tasks["waits"], tasks["expires"]):

@@ -51,6 +51,55 @@ def add(  # noqa: PLR0913 - each is an option of the command
     emit(added, as_json, lambda each: f"added {each['name']} ({each['default_branch']})")
 
 
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="REPOSITORY", help="The repository's name here.")],
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Show how a repository is checked, built and released."""
+    with connect(as_person) as session:
+        found = session.get(f"/repositories/{name}")
+    emit(found, as_json, _told)
+
+
+@app.command("set")
+def change(  # noqa: PLR0913 - each is an option of the command
+    name: Annotated[str, typer.Argument(metavar="REPOSITORY", help="The repository's name here.")],
+    level: Annotated[str, typer.Option(help="public, internal, confidential or restricted.")] = "",
+    verify: Annotated[
+        list[str] | None, typer.Option(help="Its checks from now on, each one command line; `auto` finds them.")
+    ] = None,
+    build: Annotated[str, typer.Option(help="auto, wheel, npm or archive.")] = "",
+    requirement: Requirement = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="A word by which requests find it; added.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file whose keys replace the present ones.")] = None,
+    as_person: As = "",
+    as_json: Json = False,
+) -> None:
+    """Change a repository's settings; requirements and keywords are added to those that are there."""
+    with connect(as_person) as session:
+        body: dict[str, Any] = session.get(f"/repositories/{name}")
+        body |= {key: value for key, value in (_read_config(config) if config else {}).items() if key != "name"}
+        body |= {key: value for key, value in (("level", level), ("build", build)) if value}
+        if verify:
+            body["verify"] = [] if verify == ["auto"] else [_words(line) for line in verify]
+        body["requirements"] = list(dict.fromkeys([*body["requirements"], *(requirement or [])]))
+        body["keywords"] = list(dict.fromkeys([*body["keywords"], *(keyword or [])]))
+        session.post("/repositories", body)
+        found = session.get(f"/repositories/{name}")
+    emit(found, as_json, _told)
+
+
+def _told(settings: dict[str, Any]) -> str:
+    lines = [f"{settings['name']}  {settings['level']}, branch {settings['default_branch']}, build {settings['build']}"]
+    checks = [" ".join(command) for command in settings["verify"]] or ["found by its content"]
+    lines += [f"  check: {check}" for check in checks]
+    lines += [f"  requirement: {each}" for each in settings["requirements"]]
+    lines += [f"  environment {each['name']}: {' '.join(each['command'])}" for each in settings["environments"]]
+    return "\n".join(lines)
+
+
 @app.command("list")
 def list_repositories(as_person: As = "", as_json: Json = False) -> None:
     """List the repositories."""
