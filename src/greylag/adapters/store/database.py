@@ -2,13 +2,12 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
 
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, OperatorError
@@ -22,6 +21,7 @@ _SQLITE_SETTINGS = (
     "PRAGMA recursive_triggers=ON",  # else INSERT OR REPLACE deletes rows without asking the delete trigger
 )
 _WRITES = "greylag_writes"
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,8 @@ def open_database(url: str, schema: str = "") -> Database:
         )  # fmt: skip
         event.listen(engine, "connect", _prepare_postgresql)
         if schema:
+            if not _SCHEMA.fullmatch(schema):
+                raise _bad_address(f"{schema[:60]!r} is no plain name of a schema")
             event.listen(engine, "connect", lambda connection, _record: _enter(connection, schema))
         return Database(engine)
     raise _bad_address(f"`{address.get_backend_name()}` is not supported")
@@ -116,13 +118,14 @@ def _prepare_postgresql(connection: object, _record: object) -> None:
     connection.commit()  # type: ignore[attr-defined]  # as above
 
 
-def _enter(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> None:
-    name = sql.Identifier(schema)
-    # Making it needs a right that looking it up does not.
-    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
-    connection.execute(sql.SQL("SET search_path TO {}").format(name))
-    connection.commit()
+def _enter(connection: object, schema: str) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # SQLAlchemy passes an untyped DBAPI connection
+    # Making it needs a right that looking it up does not. Its name is plain (see `open_database`): it can't be a value.
+    if cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    cursor.execute(f"SET search_path TO {schema}")
+    cursor.close()
+    connection.commit()  # type: ignore[attr-defined]  # as above
 
 
 def _lock_key(name: str) -> int:
