@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,14 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 from greylag.app.example import example_body, example_settings
 from greylag.app.install.home import prepare_home, read_operator_token
 from greylag.app.server import BackgroundServer
-from greylag.app.settings import ServerSettings, Settings
+from greylag.app.settings import BoundSettings, ServerSettings, Settings
 
 PEOPLE = {
     "ada": ["requester"], "grace": ["requester", "reviewer", "operator"], "lin": ["reviewer"], "otto": ["auditor"],
 }  # fmt: skip
 PHONE = {"width": 360, "height": 740}
 REST_MS = 120_000
-OPEN_OR_CLOSED = {True: "open", False: "closed"}
+CHANGE: Sequence[str] = ("sh", "-c", "echo new > new.txt")
 _AUDIT = (Path(__file__).parent / "audit.js").read_text()
 #: Whatever sets it has executed; the text of hostile strings tries to.
 _TRIPWIRE = """
@@ -32,6 +34,7 @@ Object.defineProperty(window, "pwned", {set() { console.error("EXECUTED: window.
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error("CSP: " + event.violatedDirective + " " + event.blockedURI));
 """
+_SETTINGS = Settings(server=ServerSettings(port=0), bounds=BoundSettings(parallel_runs=4))
 _NUMBERS = itertools.count(1)
 
 
@@ -42,6 +45,11 @@ class Site:
     url: str
     operator: str
     tokens: dict[str, str] = field(default_factory=dict)
+    _under_way: list[str] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
 
     def call(self, method: str, path: str, body: Any = None, *, by: str = "ada") -> httpx.Response:
         headers = {"authorization": f"Bearer {self.operator}", "x-greylag-as": by}
@@ -86,12 +94,20 @@ class Site:
             time.sleep(0.1)
         return task
 
-    def in_review(self, folder: Path, command: Sequence[str] = ("sh", "-c", "echo new > new.txt")) -> Any:
-        """Have a small change made and return its task, which waits for a reviewer."""
-        name = self.repository(folder, {"old.txt": "old\n"})
-        task = self.rest(self.start("please change something", name, command))
+    def waiting(self, command: Sequence[str] = ()) -> Any:
+        """Return a task with a small change, or that of ``command``, that waits for a reviewer: the caller's own."""
+        if command or not self._under_way:
+            self.prepare(1, command or CHANGE)
+        task = self.rest(self._under_way.pop())
         assert task["status"] == "in_review", task
         return task
+
+    def prepare(self, count: int, command: Sequence[str] = CHANGE) -> None:
+        """Have changes made while other things are tested, each in a repository of its own."""
+        with tempfile.TemporaryDirectory(prefix="glweb-") as folder:
+            for _ in range(count):
+                name = self.repository(Path(folder), {"old.txt": "old\n"})
+                self._under_way.append(self.start("please change something", name, command))
 
 
 _GIT = {
@@ -108,15 +124,63 @@ def serving() -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="glweb-", ignore_cleanup_errors=True) as folder:
         home = Path(folder) / "home"
         prepare_home(home)
-        server = BackgroundServer(example_settings(Settings(server=ServerSettings(port=0))), home)
+        server = BackgroundServer(example_settings(_SETTINGS), home)
         site = Site(server.start(), read_operator_token(home))
         try:
             for name, roles in PEOPLE.items():
                 site.tokens[name] = site.post("/people", {"name": name, "roles": roles})["token"]
             site.post("/repositories", example_body(), by="grace")
+            site.prepare(3)
             yield site
         finally:
             server.stop()
+
+
+class Line:
+    """A connection to the platform that can be cut and mended: passes bytes on from a port of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._whole = True
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection, and each new one at once."""
+        self._whole = False
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._whole = True
+
+    def close(self) -> None:
+        """Cut, and listen no more."""
+        self.cut()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+
+    def _listen(self) -> None:
+        with self._listener, suppress(OSError):
+            while True:
+                near = self._listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._to)) if self._whole else near
+                self._open += [near, far]
+                if far is near:
+                    near.close()
+                    continue
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError), one:
+            while data := one.recv(65536):
+                other.sendall(data)
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
 
 
 class Window:

@@ -1,9 +1,9 @@
-"""A real Chromium and a whole platform with the example repository; without Chromium they are skipped, loudly."""
+"""A real Chromium and a whole platform with the example repository. Without Chromium they are skipped, loudly."""
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,12 +57,12 @@ def shots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def window(browser: Browser, site: Site, shots: Path) -> Iterator["type[Window] | object"]:
+def window(browser: Browser, site: Site, shots: Path) -> Iterator[Callable[..., Window]]:
     """Open windows: ``window("ada")`` is signed in; at the end none may have seen what no window ever may."""
     opened: list[Window] = []
 
     def open_window(person: str = "", **how: object) -> Window:
-        opened.append(Window(browser, site, shots, **how))
+        opened.append(Window(browser, how.pop("site", site), shots, **how))
         if person:
             opened[-1].sign_in(person)
         return opened[-1]

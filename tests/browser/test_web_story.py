@@ -39,6 +39,7 @@ def test_the_story_of_a_change(window: Callable[..., Window], site: Site) -> Non
     expect(page.locator(".card")).to_have_count(1, timeout=REST_MS)
     ada.status("in review")
     expect(page.locator("#words")).to_have_text("It waits for a reviewer: grace, lin.")
+    expect(page.locator("#facts")).to_contain_text("no real model was called")
     assert (page.url, len(ada.loads)) == (address, loads), "the thread fills without a reload"
 
     _ada_cannot_approve(ada)
@@ -95,11 +96,7 @@ def _ada_cannot_approve(ada: Window) -> None:
     )
     assert refused["status"] == 403
     assert "has not the role `reviewer`" in refused["page"]
-    assert site_of(ada, page)["approved_by"] == []
-
-
-def site_of(window: Window, page: Page) -> dict[str, object]:
-    return dict(window.site.get(f"/tasks/{page.url.rsplit('/', 1)[1]}"))
+    assert ada.site.get(f"/tasks/{page.url.rsplit('/', 1)[1]}")["approved_by"] == []
 
 
 def _grace_arrives_by_a_link(grace: Window, address: str) -> None:

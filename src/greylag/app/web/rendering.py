@@ -50,12 +50,17 @@ def stamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M UTC")
 
 
+def count(number: int, noun: str) -> str:
+    """Return ``number`` and ``noun`` together: ``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _templates() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape(default=True),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    found.filters.update(visible=visible, ago=ago, clock=clock, stamp=stamp)
+    found.filters.update(visible=visible, ago=ago, clock=clock, stamp=stamp, count=count)
     return found
 
 

@@ -13,7 +13,7 @@ function connect() {
   source.onopen = () => { live.textContent = "● live"; };
   source.onerror = () => {
     const closed = source && source.readyState === EventSource.CLOSED;
-    live.textContent = closed ? "✗ not live: load the page again" : "… reconnecting";
+    live.textContent = closed ? "✗ not live: load again" : "… reconnecting";
   };
   source.onmessage = (event) => show(JSON.parse(event.data));
   source.addEventListener("status", (event) => stand(JSON.parse(event.data)));
@@ -65,10 +65,12 @@ function showStep(said) {
     const details = make("details");
     details.open = true;
     const summary = make("summary", said.text + " ");
+    summary.id = "m" + said.sequence;
     summary.append(make("small"));
     details.append(summary, make("ol"));
     group.append(details);
     thread.append(group);
+    return;
   }
   const text = make("span", said.text);
   text.dir = "auto";
@@ -77,7 +79,8 @@ function showStep(said) {
   item.append(timeOf(said), " ", text);
   const list = group.querySelector("ol");
   list.append(item);
-  group.querySelector("summary small").textContent = `(${list.children.length} steps)`;
+  const count = list.children.length;
+  group.querySelector("summary small").textContent = count === 1 ? "(1 step)" : `(${count} steps)`;
 }
 
 function showMessage(said) {
@@ -125,15 +128,16 @@ function goStale() {
   for (const form of document.querySelectorAll("#decide form")) form.hidden = true;
 }
 
-// The forms belong to a status. What somebody is typing stays where it is.
+// Facts and forms belong to a status. What somebody is typing stays where it is.
 let asked = "";
 async function renew(version) {
   if (asked === version) return;
   asked = version;
   const answer = await fetch(window.location.pathname).catch(() => null);
   if (!answer || !answer.ok || answer.redirected) { asked = ""; return; }
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("actions");
-  const old = document.getElementById("actions");
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const [fresh, old] = [made, document].map((where) => where.getElementById("actions"));
+  document.getElementById("facts").replaceWith(made.getElementById("facts"));
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
   for (const field of old.querySelectorAll("textarea, #reason")) {
     const place = fresh.querySelector("#" + field.id);
