@@ -4,23 +4,19 @@
 """
 
 import sys
-from pathlib import Path
 
 import typer
+from generated_page import REFERENCE, write_or_compare
 from typer.core import TyperCommand, TyperGroup
 
 from greylag.app.cli.main import app
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "cli.md"
+TARGET = REFERENCE / "cli.md"
 
 
 def main(arguments: list[str]) -> int:
     """Write the document, or compare it; return the exit code."""
-    text = document()
-    if arguments == ["--check"]:
-        return 0 if TARGET.is_file() and TARGET.read_text() == text else 1
-    TARGET.write_text(text)
-    return 0
+    return write_or_compare(TARGET, document(), arguments)
 
 
 def document() -> str:

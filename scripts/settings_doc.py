@@ -11,22 +11,19 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
+from generated_page import REFERENCE, write_or_compare
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from greylag.app import settings as module
 from greylag.app.settings import FILE_NAME, Settings
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
+TARGET = REFERENCE / "settings.md"
 
 
 def main(arguments: list[str]) -> int:
     """Write the document, or compare it; return the exit code."""
-    text = document()
-    if arguments == ["--check"]:
-        return 0 if TARGET.is_file() and TARGET.read_text() == text else 1
-    TARGET.write_text(text)
-    return 0
+    return write_or_compare(TARGET, document(), arguments)
 
 
 def document() -> str:

@@ -41,6 +41,7 @@ UV_WHEELS = {
         18_026_789,
     ),
 }
+SANDBOXED_MACHINE = "x86_64"
 OLDEST_GLIBC = (2, 34)  # of the locked wheels
 NEEDED_BYTES = 1800 * 1024 * 1024  # cache, two environments, the agent's archive and program
 DEBIAN = {"git": "git", "make": "make"}
@@ -49,7 +50,7 @@ NO_AGENT_FOR_THIS_MACHINE = 4  # an exit code of fetch_claude.py
 PROGRESS = ("Downloading ", "Prepared ", "Installed ", "Bytecode ", "claude-agent-sdk ", "Claude Code ")
 FREE_SPACE = "free about 2 GB and run it again."
 OTHER_INDEX = "ask whoever runs the package index; try another index with `UV_DEFAULT_INDEX`."
-OTHER_MACHINE = "use Linux on x86-64 or ARM64 with glibc 2.34 or newer, for instance Debian 12."
+OTHER_MACHINE = "use Linux on x86-64 with glibc 2.34 or newer, for instance Debian 12."
 OWN_FOLDER = "own the checkout, and set `UV_CACHE_DIR` to a folder of yours."
 NETWORK = (
     "check the network, then run it again"
@@ -162,6 +163,8 @@ def check_machine() -> None:
             f" Linux on {' or '.join(UV_WHEELS)} with glibc 2.34 or newer is needed.",
             OTHER_MACHINE,
         )  # fmt: skip
+    if machine != SANDBOXED_MACHINE:
+        say(f"this is {machine}: everything is installed, but tasks need {SANDBOXED_MACHINE}, which the sandbox is for")
     free = shutil.disk_usage(ROOT).free
     if not (ROOT / ".venv").exists() and free < NEEDED_BYTES:
         raise SetupError(

@@ -5,21 +5,18 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+
+from generated_page import REFERENCE, write_or_compare
 
 from greylag.domain.events import EVENT_TYPES
 from greylag.domain.states import ENDED, TRANSITIONS, WAITING, Status, TaskStatus
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "states.md"
+TARGET = REFERENCE / "states.md"
 
 
 def main(arguments: list[str]) -> int:
     """Write the document, or compare it; return the exit code."""
-    text = document()
-    if arguments == ["--check"]:
-        return 0 if TARGET.is_file() and TARGET.read_text() == text else 1
-    TARGET.write_text(text)
-    return 0
+    return write_or_compare(TARGET, document(), arguments)
 
 
 def document() -> str:

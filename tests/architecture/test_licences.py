@@ -32,11 +32,13 @@ def name_of(requirement: str) -> str:
 
 
 def closure(group: list[dict[str, Any]]) -> set[str]:
-    """Return everything that is installed for ``group``, on any platform."""
+    """Return everything that is installed for ``group`` on Linux, with any Python that is taken."""
     seen: set[str] = set()
     left = list(group)
     while left:
         one = left.pop()
+        if re.search(r"== '(emscripten|win32|nt|Windows|darwin)'", one.get("marker", "")):
+            continue
         package = LOCK[one["name"]]
         left += [each for each in package.get("dependencies", []) if each["name"] not in seen]
         for extra in one.get("extra", ()):

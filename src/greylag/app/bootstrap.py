@@ -25,15 +25,15 @@ from greylag.adapters.sandbox.requirements import REGISTRY_TARGET
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
-from greylag.app.clock import SystemClock
-from greylag.app.home import prepare_home, read_operator_token
 from greylag.app.importing import Incoming, import_repository
-from greylag.app.keys import public_bytes, signing_key
-from greylag.app.lawbook import read_policy
-from greylag.app.models import Models, choose_models
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.home import prepare_home, read_operator_token
+from greylag.app.install.keys import public_bytes, signing_key
+from greylag.app.install.lawbook import read_policy
+from greylag.app.install.models import Models, choose_models
+from greylag.app.install.tools import Tools, find_claude
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
-from greylag.app.tools import Tools, find_claude
 from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
 from greylag.delivery.releases import revive
@@ -62,21 +62,23 @@ class Places:
     cell: Path
     control_url: str
     ledger_url: str
+    ledger_schema: str
     engine_url: str
 
 
 def places_of(settings: Settings, home: Path) -> Places:
-    """Return the layout for ``settings``: SQLite files, or one PostgreSQL database with a schema per cell's engine."""
+    """Return the layout for ``settings``: SQLite files, or one PostgreSQL database where each cell has its schemas."""
     cell = home / "cells" / settings.region.name
     cell.mkdir(mode=0o700, parents=True, exist_ok=True)
     url = settings.database_url.get_secret_value()
     if url:
-        return Places(home, cell, url, url, url)
+        return Places(home, cell, url, url, f"greylag_cell_{settings.region.name.replace('-', '_')}", url)
     return Places(
         home,
         cell,
         f"sqlite:///{home / 'control.db'}",
         f"sqlite:///{cell / 'ledger.db'}",
+        "",
         f"sqlite:///{cell / 'engine.db'}",
     )
 
@@ -88,7 +90,10 @@ def open_stores(settings: Settings, home: Path) -> tuple[Control, SqlLedgerStore
     key = signing_key(places.cell / "keys")
     control = open_control(places.control_url)
     origin = f"greylag.ledger/{settings.region.name}"
-    ledger = open_cell(places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness)
+    ledger = open_cell(
+        places.ledger_url, private_key=key, origin=origin, clock=SystemClock(), witness=control.witness,
+        schema=places.ledger_schema,
+    )  # fmt: skip
     return control, ledger, key
 
 
@@ -138,9 +143,10 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
     platform = _platform(settings, home, cell, engine, control, key, models)
-    await engine.launch(deliver(cell))
+    # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
+    await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
     return Opened(platform, smart_http(forge.root, _git_access(platform)))
 

@@ -14,6 +14,12 @@ from greylag.adapters.agents.backends.claude import ClaudeAgent
 from greylag.adapters.agents.backends.command import CommandAgent
 from greylag.adapters.agents.conformance import Act, check_agent
 from greylag.adapters.agents.port import Assignment
+from greylag.adapters.chat.backends.thread import BuiltinThread
+from greylag.adapters.chat.conformance import check_chat
+from greylag.adapters.deploy.backends.process import ProcessDeployer
+from greylag.adapters.deploy.conformance import check_deployer
+from greylag.adapters.engine.backends.dbos import DbosEngine
+from greylag.adapters.engine.conformance import check_engine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
 from greylag.adapters.forge.conformance import check_forge
 from greylag.adapters.models.backends.scripted import ScriptedUpstream
@@ -29,23 +35,27 @@ from greylag.adapters.store.conformance import checks as store_checks
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.adapters.vault.conformance import checks as vault_checks
 from greylag.app.bootstrap import open_stores
-from greylag.app.clock import SystemClock
 from greylag.app.example import example_settings
-from greylag.app.lawbook import read_pack, read_policy
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.lawbook import read_pack, read_policy
+from greylag.app.install.shipped import shipped
+from greylag.app.install.tools import find_claude, find_venv
 from greylag.app.server import bind
 from greylag.app.settings import Settings, load_settings
-from greylag.app.shipped import shipped
-from greylag.app.tools import find_claude, find_venv
 from greylag.domain.errors import GreylagError
+from greylag.domain.events import TaskReceived
+from greylag.domain.ids import TaskId, derived_id
+from greylag.domain.references import Reference
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
+from greylag.egress.http import get_local
 from greylag.egress.permit import Permit
 from greylag.governance.policy import check_examples
 from greylag.governance.question import Asset, Target
 
 _KINDS = {Stage.CHECKOUT: "sandbox", Stage.PUSH: "forge", Stage.ARTIFACT: "store", Stage.PROMPT: "endpoint",
-          Stage.CHAT: "chat"}  # fmt: skip
+          Stage.CHAT: "chat", Stage.DEPLOY: "environment"}  # fmt: skip
 _PROMPT = "say that all is well"
 _CASSETTE = {
     "v": 1, "name": "doctor", "when": _PROMPT, "side": {"say": "well"},
@@ -211,13 +221,50 @@ async def _agents(folder: Path) -> list[Row]:
     return [*rows, Row("agent claude", "can be started", probe.ready, probe.detail, probe.remedy, needed=False)]
 
 
+async def _deploy(folder: Path) -> list[Row]:
+    sandbox = BubblewrapSandbox(folder / "deploy-state")
+    chain = await asyncio.to_thread(find_toolchain, find_venv(Settings()))
+    deployer = ProcessDeployer(folder / "deploy", sandbox, chain.mounts, chain.env, get_local)
+    try:
+        with _door(folder / "deploy-home") as door:
+            seen = await check_deployer(deployer, _permits(door, "deploy"), chain.python)
+    finally:
+        await deployer.close()
+    return [Row("deployer", finding.promise, finding.kept, finding.detail) for finding in seen]
+
+
+async def _chat(folder: Path) -> list[Row]:
+    home = folder / "chat-home"
+    control, ledger, _ = open_stores(Settings(), home)
+    ledger.close()
+    task_id = TaskId(derived_id("task", "doctor"))
+    received = TaskReceived("console", "ada", Reference("local", f"sha256:{'a' * 64}", 1, "request"), "doctor", "local")
+    try:
+        control.events.append(task_id, received, key="received", at=SystemClock().now())
+        chat = BuiltinThread(control.threads, "local")
+        with _door(home) as door:
+            seen = check_chat(chat, _permits(door, "chat"), lambda task: len(control.threads.messages(task)), task_id)
+    finally:
+        control.close()
+    return [Row("chat", finding.promise, finding.kept, finding.detail) for finding in seen]
+
+
+async def _engine(folder: Path) -> list[Row]:
+    state = folder / "engine"
+    state.mkdir()
+    engine = DbosEngine("doctor", f"sqlite:///{state / 'engine.db'}", "worker-1", state)
+    seen = await check_engine(engine, SystemClock().entropy(8).hex())
+    return [Row("engine", finding.promise, finding.kept, finding.detail) for finding in seen]
+
+
 async def _nothing(line: str) -> None:
     """Take a progress line and say nothing."""
 
 
 _GROUPS: dict[str, Callable[[Path], Awaitable[list[Row]]]] = {
     "sandbox": _sandbox, "toolchain": _tools, "stores and ledger": _stores, "vault": _vault, "policy": _policy,
-    "forge": _forge, "model gateway": _models, "agents": _agents,
+    "forge": _forge, "model gateway": _models, "agents": _agents, "deployer": _deploy,
+    "chat": _chat, "durable engine": _engine,
 }  # fmt: skip
 
 
@@ -235,7 +282,8 @@ def _door(home: Path) -> Iterator[Door]:
     settings, clock = example_settings(Settings()), SystemClock()
     control, ledger, _ = open_stores(settings, home)
     own = [("store", "control-plane"), ("sandbox", "sandbox"), ("sandbox", "builtin"), ("forge", "builtin"),
-           ("chat", "vault:local"), ("store", "vault:elsewhere"), ("forge", "elsewhere")]  # fmt: skip
+           ("chat", "vault:local"), ("store", "vault:elsewhere"), ("forge", "elsewhere"), ("chat", "thread:local"),
+           ("chat", "thread:local-elsewhere"), ("forge", "thread:local")]  # fmt: skip
     try:
         yield Door(read_policy(settings, home, own=own, today=clock.now().date()), ledger, clock, "local")
     finally:

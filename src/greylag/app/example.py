@@ -5,8 +5,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
+from greylag.app.install.shipped import shipped
 from greylag.app.settings import ModelSettings, Settings
-from greylag.app.shipped import shipped
 
 NAME = "murmur"
 PEOPLE = {"ada": ["requester"], "grace": ["requester", "reviewer", "operator"]}

@@ -38,16 +38,17 @@ async def import_repository(
 ) -> Repository:
     """Bring ``incoming`` in through the door (stage ``push`` towards the forge) and keep its settings.
 
-    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REPO-003`` for a patch on anything but a
-    source distribution.
+    Raises PolicyRefused; what forge and registry raise; RequestRefused ``GL-REGION-002`` for a name that another
+    region has, ``GL-REPO-004`` for a patch on anything but a source distribution.
     """
     source = incoming.source
     if incoming.patch and not source.startswith(SDIST):
         raise RequestRefused(
-            "GL-REPO-003",
+            "GL-REPO-004",
             "a patch goes with a source distribution only.",
             "commit it to the git repository itself, or leave it out.",
         )
+    await _make_room(cell, repository, source)
     if source.startswith(SDIST):
         await _create_from_package(cell, registry, repository, incoming)
     elif source.startswith(SHIPPED):
@@ -62,6 +63,18 @@ async def import_repository(
         repository = replace(repository, default_branch=known.default_branch)
     await asyncio.to_thread(cell.directory.add_repository, repository, cell.clock.now())
     return repository
+
+
+async def _make_room(cell: Cell, repository: Repository, source: str) -> None:
+    """Refuse another region's name, and remove what an import left that was cut off: nobody was told of that."""
+    known = {each.name: each for each in await asyncio.to_thread(cell.directory.repositories)}
+    found = known.get(repository.name)
+    if found is not None and found.region != cell.region:
+        raise RequestRefused(
+            "GL-REGION-002", f"`{repository.name}` is a repository of region `{found.region}`.", "choose another name."
+        )
+    if found is None and source:
+        await cell.forge.discard(await _permit(cell, repository, "discard"), repository.name)
 
 
 async def _create_from_package(
@@ -82,7 +95,7 @@ async def _create_from_package(
     if incoming.patch:
         files = await asyncio.to_thread(apply_patch, tree.files, incoming.patch)
         tree = SourceTree(files, tree.executable)
-        digest = sha256(incoming.patch.encode("utf-8", "surrogateescape")).hexdigest()
+        digest = sha256(incoming.patch.encode("utf-8", "replace")).hexdigest()
         text = text.replace(" as published", ", patched") + f"with the operator's patch sha256:{digest}\n"
     await _create(cell, repository, tree, text)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import threading
@@ -11,11 +12,12 @@ from pathlib import Path
 import uvicorn
 
 from greylag.app.bootstrap import open_platform
-from greylag.app.home import address_file
+from greylag.app.install.home import address_file, held
 from greylag.app.settings import Settings
 from greylag.app.web.application import create_app
 from greylag.domain.errors import GreylagError, OperatorError
 
+_log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 5.0
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 2  # for answers under way; an open thread page would hold the end up for an hour
@@ -42,7 +44,17 @@ def bind(settings: Settings, port: int | None = None) -> socket.socket:
 async def serve(
     settings: Settings, home: Path, listener: socket.socket, ready: Callable[[str], None], stop: asyncio.Event
 ) -> None:
-    """Run the platform on ``listener`` until ``stop``; ``ready`` is told the URL once requests are answered."""
+    """Run the platform on ``listener`` until ``stop``; ``ready`` is told the URL once requests are answered.
+
+    Raises what `open_platform` raises, and OperatorError ``GL-HOME-003`` where another process serves ``home``.
+    """
+    with held(home):
+        await _serve(settings, home, listener, ready, stop)
+
+
+async def _serve(
+    settings: Settings, home: Path, listener: socket.socket, ready: Callable[[str], None], stop: asyncio.Event
+) -> None:
     opened = await open_platform(settings, home)
     try:
         app = create_app(opened.platform, opened.git)
@@ -72,7 +84,10 @@ async def serve(
 
 async def _sweep(sweep: Callable[[], int]) -> None:
     while True:
-        await asyncio.to_thread(sweep)
+        try:
+            await asyncio.to_thread(sweep)
+        except GreylagError as error:  # a database that is away comes back; the next sweep is then wanted all the more
+            _log.warning("the sweep failed, the next one tries again: %s", error)
         await asyncio.sleep(_SWEEP_SECONDS)
 
 

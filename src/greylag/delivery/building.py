@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import struct
 import tarfile
 import tomllib
 import zipfile
@@ -196,7 +197,7 @@ def _is_zip(content: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return any(name.endswith(".dist-info/WHEEL") for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, LookupError, struct.error):
         return False
 
 

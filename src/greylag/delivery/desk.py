@@ -4,6 +4,7 @@ The event log is written first; waking the workflow is only a hint, repeated by 
 synchronous and may be called from any thread.
 """
 
+import json
 from dataclasses import dataclass
 
 from greylag.adapters.engine.port import Engine
@@ -20,6 +21,7 @@ from greylag.egress.hop import Hop
 from greylag.governance.question import Asset, Target
 
 _TITLE_CHARACTERS = 90
+_COMMAND_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,13 @@ class Desk:
         hop = Hop(Stage.INTAKE, f"person:{person.name}", "ask", asset, CONTROL_STORE, "ask", task_id)
         cell.door.admit(hop)
         kept = cell.keep_now(task_id, level, content, "request", "request")
+        command = None
+        if request.command:
+            words = json.dumps(request.command).encode()
+            command = cell.keep_now(task_id, level, words, "command", "command", "application/json")
         event = ev.TaskReceived(
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
-            request.command, request.message_id,
+            command, request.message_id,
         )  # fmt: skip
         recorded = cell.events.append(task_id, event, key="received", at=now)
         task = cell.events.task(task_id)
@@ -84,7 +90,7 @@ class Desk:
         cell = self._cell
         person = self._person(by, "requester")
         text = self._text(text)
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.status is TaskStatus.ASKED:
             return self._answer(task, person, text)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING) or task.intent == "release":
@@ -109,7 +115,7 @@ class Desk:
         """
         cell = self._cell
         person = self._person(by, "reviewer")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.status is TaskStatus.APPROVED and any(
             a.by == person.name and a.subject == task.subject for a in task.approvals
         ):
@@ -143,7 +149,7 @@ class Desk:
         """Record a reviewer's no; the task ends. Raises as `approve`."""
         cell = self._cell
         person = self._person(by, "reviewer")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         self._reviewable(task)
         event = ev.ChangeRejected(person.name, (reason or "no reason given")[:2000])
         recorded = cell.events.append(task_id, event, key=f"rejected/{task.subject}", at=cell.clock.now())
@@ -158,7 +164,7 @@ class Desk:
         """
         cell = self._cell
         person = self._person(by, "requester")
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING):
             merged = task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING, TaskStatus.MERGED, TaskStatus.RELEASED)
             remedy = f"roll back instead: `greylag release rollback {task.repository} ENVIRONMENT`."
@@ -179,7 +185,7 @@ class Desk:
         """  # noqa: D205
         cell = self._cell
         person = cell.directory.person(by)
-        task = cell.events.task(task_id)
+        task = self._task(task_id)
         change, run, build = task.change, task.run, task.build
         found = {
             "request": task.request, "diff": change.diff if change else None, "evidence": task.sealed or task.evidence,
@@ -204,9 +210,10 @@ class Desk:
         """
         running = self._engine.running()
         count = sum(self._give_up(task_id, why) for task_id, why in self._engine.failed().items())
-        for status in TaskStatus:
-            for task in self._cell.events.tasks(statuses=[status], limit=500):
-                count += self._nudge(task, running)
+        after: TaskId | None = None
+        while page := self._cell.events.unclosed(self._cell.region, after=after):
+            count += sum(self._nudge(task, running) for task in page)
+            after = page[-1].task_id
         return count
 
     def _give_up(self, task_id: TaskId, why: str) -> int:
@@ -223,8 +230,6 @@ class Desk:
         return 1
 
     def _nudge(self, task: Task, running: frozenset[TaskId]) -> int:
-        if task.closed or task.region != self._cell.region:
-            return 0
         if task.task_id not in running:
             self._engine.start(task.task_id)
             return 1
@@ -243,6 +248,17 @@ class Desk:
         echo(self._cell, task, recorded)
         self._wake(task.task_id, recorded.sequence)
         return self._cell.events.task(task.task_id)
+
+    def _task(self, task_id: TaskId) -> Task:
+        """Return a task of this region: what is said about another one's must not come to rest here."""
+        task = self._cell.events.task(task_id)
+        if task.region != self._cell.region:
+            raise RequestRefused(
+                "GL-REGION-001",
+                f"{task_id} belongs to region `{task.region}`; this is region `{self._cell.region}`.",
+                "say it to the platform of that region.",
+            )
+        return task
 
     def _reviewable(self, task: Task) -> None:
         if task.status is not TaskStatus.IN_REVIEW:
@@ -283,6 +299,13 @@ class Desk:
             known = ", ".join(f"`{each}`" for each in sorted(self._cell.agents))
             raise RequestRefused(
                 "GL-AGENT-002", f"there is no agent {name!r} (there are {known}).", "name one of these."
+            )
+        size = sum(len(word) for word in request.command)
+        if size > _COMMAND_CHARACTERS:
+            raise RequestRefused(
+                "GL-AGENT-004",
+                f"the command has {size} characters, at most {_COMMAND_CHARACTERS} are taken.",
+                "put the program into the repository or the toolchain, and call it by its name.",
             )
         if (name in ("command", "acp")) != bool(request.command):
             what = "needs a command after `--`" if name in ("command", "acp") else "takes no command"

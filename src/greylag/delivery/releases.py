@@ -88,7 +88,8 @@ async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Li
 async def revive(cell: Cell) -> list[str]:
     """Start again what was live when the platform stopped; return what could not be, in words."""
     failed = []
-    for repository in cell.directory.repositories():
+    own = [each for each in cell.directory.repositories() if each.region == cell.region]
+    for repository in own:
         for environment in repository.environments:
             live = cell.deployments.live(repository.name, environment.name)
             if live is None or await cell.deployer.running(repository.name, environment) is not None:

@@ -28,7 +28,7 @@ class TaskReceived:
     region: str
     repository: str | None = None
     agent: str = ""
-    agent_command: tuple[str, ...] = ()
+    agent_command: Reference | None = None
     message_id: str = ""
 
 

@@ -115,7 +115,7 @@ class Task:
     intent: str = ""
     level: str = ""
     agent: str = ""
-    agent_command: tuple[str, ...] = ()
+    agent_command: Reference | None = None
     endpoint: str = ""
     sandbox: str = ""
     placement: str = ""

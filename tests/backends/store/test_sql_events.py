@@ -116,7 +116,7 @@ def test_hostile_text_in_any_field_is_refused_whole(control: Control, field: str
 @pytest.mark.parametrize(
     "event",
     [
-        received(agent_command=["a", "list"]),
+        received(repository=["a", "list"]),
         received(title=7),
         received(request="no reference"),
         ev.TurnSettled("r", 1.5, "e", "m", 1, 1, 1, "d"),  # type: ignore[arg-type]
@@ -174,6 +174,16 @@ def test_tasks_are_listed_newest_first_in_pages(control: Control) -> None:
     assert listed(statuses=[TaskStatus.ASKED]) == [ids[3]]
     assert listed(statuses=iter([TaskStatus.RECEIVED]), repository="player") == [ids[6], ids[4], ids[2], ids[0]]
     assert listed(statuses=[]) == listed(limit=0) == []
+
+
+def test_unclosed_tasks_are_found_whatever_their_number(control: Control) -> None:
+    ids = [begin(control, number, region=("eu", "us")[number % 2]) for number in range(7)]
+    control.events.append(ids[2], ev.TaskClosed(90), key="closed", at=AT)
+    first = control.events.unclosed("eu", limit=2)
+    assert [task.task_id for task in first] == [ids[0], ids[4]]
+    assert [task.task_id for task in control.events.unclosed("eu", after=first[-1].task_id)] == [ids[6]]
+    assert [task.task_id for task in control.events.unclosed("us")] == [ids[1], ids[3], ids[5]]
+    assert control.events.unclosed("nowhere\x00") == ()
 
 
 def test_order_does_not_hang_on_ids(control: Control) -> None:

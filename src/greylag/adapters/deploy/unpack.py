@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import unicodedata
@@ -65,7 +66,8 @@ def unpack(build: bytes, into: Path, limits: UnpackLimits = _LIMITS) -> None:
             raise _refused("it is neither a zip nor a gzip archive")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImplementedError) as error:
         raise _refused(f"the archive is damaged: {error}") from None
-    except (UnicodeError, ValueError, RuntimeError) as error:  # tarfile and zipfile raise these for odd headers
+    except (UnicodeError, ValueError, RuntimeError, LookupError, struct.error) as error:
+        # tarfile and zipfile raise these for odd headers, and which of them depends on Python's patch release.
         raise _refused(f"the archive can't be read: {error}") from None
 
 

@@ -74,6 +74,12 @@ class Forge(Protocol):
         """
         ...
 
+    async def discard(self, permit: Permit, name: str) -> None:
+        """Remove repository ``name`` whole; missing is fine. For what an import left that was cut off: never for one
+        that people were told of. The permit is for stage ``push`` towards this forge's name.
+        """  # noqa: D205
+        ...
+
     async def head(self, name: str, branch: str) -> str:
         """Return the commit ``branch`` stands at. Raises RequestRefused ``GL-FORGE-005`` where there is none."""
         ...

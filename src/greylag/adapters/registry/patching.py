@@ -29,7 +29,7 @@ def apply_patch(files: Mapping[str, bytes], patch: str) -> dict[str, bytes]:
     """
     changed = dict(files)
     hunks = 0
-    for path, hunk_list in _parsed(patch.encode("utf-8", "surrogateescape")):
+    for path, hunk_list in _parsed(patch.encode("utf-8", "replace")):
         if path not in changed:
             raise _unfit(path, "there is no such file")
         changed[path] = _applied(path, changed[path], hunk_list)
@@ -84,7 +84,7 @@ def _lines(patch: bytes) -> list[bytes]:
 def _path(old: bytes, new: bytes) -> str:
     if not new.startswith(b"+++ "):
         raise _malformed("a `---` line has no `+++` line after it")
-    names = [line[4:].rstrip(b"\n").partition(b"\t")[0].decode("utf-8", "surrogateescape") for line in (old, new)]
+    names = [line[4:].rstrip(b"\n").partition(b"\t")[0].decode("utf-8", "replace") for line in (old, new)]
     bare = [name.removeprefix(side) for name, side in zip(names, ("a/", "b/"), strict=True)]
     if bare[0] != bare[1] or names[0] == "/dev/null":
         raise _malformed(f"it adds, removes or renames a file ({bare[0][:100]!r} to {bare[1][:100]!r})")

@@ -83,6 +83,9 @@ def _members(tar: bytes, bounds: UnpackLimits) -> Iterator[tuple[tarfile.TarInfo
             for count in range(bounds.entries + 2):
                 member = opened.next()
                 if member is None:
+                    # tarfile takes a broken entry for the end: the end is where nothing but zeros follows.
+                    if tar[opened.offset :].strip(b"\0"):
+                        raise _refused("an entry in it is broken")
                     return
                 if count >= bounds.entries:
                     raise _refused(f"it has more than {bounds.entries} entries")

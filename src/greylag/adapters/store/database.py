@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _SQLITE_SETTINGS = (
     "PRAGMA recursive_triggers=ON",  # else INSERT OR REPLACE deletes rows without asking the delete trigger
 )
 _WRITES = "greylag_writes"
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, schema: str = "") -> Database:
     """Return the database at ``url``: ``sqlite:///PATH`` or ``postgresql://…`` (by psycopg).
 
-    A SQLite file is made if it is missing, readable by its owner only. Raises OperatorError ``GL-STORE-006`` for an
-    address that is not one of these, or a folder that does not exist.
+    With ``schema`` (PostgreSQL only) everything is in that schema, which is made where it is missing. A SQLite file is
+    made if it is missing, readable by its owner only. Raises OperatorError ``GL-STORE-006`` for an address that is not
+    one of these, or a folder that does not exist.
     """
     try:
         address = make_url(url)
@@ -70,6 +73,10 @@ def open_database(url: str) -> Database:
             connect_args={"connect_timeout": 10},
         )  # fmt: skip
         event.listen(engine, "connect", _prepare_postgresql)
+        if schema:
+            if not _SCHEMA.fullmatch(schema):
+                raise _bad_address(f"{schema[:60]!r} is no plain name of a schema")
+            event.listen(engine, "connect", lambda connection, _record: _enter(connection, schema))
         return Database(engine)
     raise _bad_address(f"`{address.get_backend_name()}` is not supported")
 
@@ -107,6 +114,16 @@ def _prepare_postgresql(connection: object, _record: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # SQLAlchemy passes an untyped DBAPI connection
     cursor.execute(f"SET lock_timeout = {_BUSY_MILLISECONDS}")
     cursor.execute("SET synchronous_commit = on")
+    cursor.close()
+    connection.commit()  # type: ignore[attr-defined]  # as above
+
+
+def _enter(connection: object, schema: str) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # SQLAlchemy passes an untyped DBAPI connection
+    # Making it needs a right that looking it up does not. Its name is plain (see `open_database`): it can't be a value.
+    if cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    cursor.execute(f"SET search_path TO {schema}")
     cursor.close()
     connection.commit()  # type: ignore[attr-defined]  # as above
 

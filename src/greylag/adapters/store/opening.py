@@ -47,15 +47,18 @@ def open_control(url: str) -> Control:
 
 
 def open_cell(
-    url: str, *, private_key: Ed25519PrivateKey, origin: str, clock: Clock, witness: Witness
+    url: str, *, private_key: Ed25519PrivateKey, origin: str, clock: Clock, witness: Witness, schema: str = ""
 ) -> SqlLedgerStore:
-    """Open (and bring up to date) a cell's database at ``url``; its ledger is called ``origin``. Raises as above."""
-    database = _opened(url, CELL_LINEAGE)
+    """Open (and bring up to date) a cell's database at ``url``; its ledger is called ``origin``. Raises as above.
+
+    ``schema`` is a PostgreSQL schema of the cell's own, made where it is missing: several cells may share a database.
+    """
+    database = _opened(url, CELL_LINEAGE, schema)
     return SqlLedgerStore(database, private_key, origin, clock, witness)
 
 
-def _opened(url: str, lineage: Lineage) -> Database:
-    database = open_database(url)
+def _opened(url: str, lineage: Lineage, schema: str = "") -> Database:
+    database = open_database(url, schema)
     try:
         migrate(database, lineage)
     except BaseException:

@@ -39,6 +39,10 @@ class EventStore(Protocol):
         """Return tasks, newest first, at most ``limit`` (≤ 500), older than ``before``."""
         ...
 
+    def unclosed(self, region: str, *, limit: int = 500, after: TaskId | None = None) -> tuple[Task, ...]:
+        """Return tasks of ``region`` whose workflow has not had its last word, by id, beyond ``after``."""
+        ...
+
     def find(self, prefix: str) -> Task:
         """Return the one task whose id begins with ``prefix`` (with or without ``task_``), at least 4 characters.
 

@@ -5,12 +5,13 @@ import signal
 from pathlib import Path
 
 from greylag.app.cli.context import chosen_home
-from greylag.app.client.console import say
+from greylag.app.client.console import report, say
 from greylag.app.client.session import Session
 from greylag.app.example import NAME, PEOPLE, example_body, example_settings
-from greylag.app.home import prepare_home
+from greylag.app.install.home import prepare_home
 from greylag.app.server import bind, serve
 from greylag.app.settings import Settings, home_folder, load_settings
+from greylag.domain.errors import GreylagError
 
 
 def run_platform(port: int | None, with_example: bool) -> None:
@@ -31,10 +32,17 @@ async def _run(settings: Settings, port: int | None, with_example: bool) -> None
     def ready(url: str) -> None:
         say(f"greylag answers at {url} (home {home}, region {settings.region.name})")
         if with_example:
-            loop.run_in_executor(None, lambda: say(bring_example(home)))
+            loop.run_in_executor(None, _bring, home)
 
     await serve(settings, home, bind(settings, port), ready, stop)
     say("stopped; what was under way goes on at the next start")
+
+
+def _bring(home: Path) -> None:
+    try:
+        say(bring_example(home))
+    except GreylagError as error:
+        report(error, as_json=False)
 
 
 def bring_example(home: Path) -> str:

@@ -9,6 +9,7 @@ import typer
 from greylag.app.cli.context import connect
 from greylag.app.client.console import As, Json, TaskArgument, emit, note, split_command, table
 from greylag.app.client.thread import exit_code, follow, summary
+from greylag.domain.errors import RequestRefused
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -107,7 +108,7 @@ def show(
     kind = "diff" if diff else content
     with connect(as_person) as session:
         if kind:
-            raw = session.fetch(f"/tasks/{task}/content/{kind}?reason={reason}").decode("utf-8", "replace")
+            raw = session.fetch(f"/tasks/{task}/content/{_kind(kind)}", reason=reason).decode("utf-8", "replace")
             emit({"kind": kind, "text": raw}, as_json, lambda each: each["text"])
         elif events:
             log = session.get(f"/tasks/{task}/events")
@@ -115,6 +116,14 @@ def show(
             emit(log, as_json, lambda _: table(rows, ("#", "at", "event")))
         else:
             emit(session.get(f"/tasks/{task}"), as_json, summary)
+
+
+def _kind(name: str) -> str:
+    if not name.isalpha():
+        raise RequestRefused(
+            "GL-TASK-006", f"there is no content {name[:40]!r}.", "for example: `report`, `transcript`, `prompt`."
+        )
+    return name
 
 
 @app.command()

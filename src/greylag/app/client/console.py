@@ -11,7 +11,22 @@ from greylag.domain.errors import GreylagError, RequestRefused
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 As = Annotated[str, typer.Option("--as", metavar="NAME", help="The person this counts as (default: your login name).")]
-TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="A task id, or an unambiguous beginning of it.")]
+
+
+def _task_id(text: str) -> str:
+    """Return ``text`` if it can be the beginning of a task's id; it becomes a part of a path."""
+    if not text.isascii() or not text.replace("_", "").isalnum():
+        raise RequestRefused(
+            "GL-TASK-001",
+            f"{text[:60]!r} is no task id.",
+            "find it with `greylag task list`: `task_` and 26 characters.",
+        )
+    return text
+
+
+TaskArgument = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task id, or an unambiguous beginning of it.", callback=_task_id)
+]
 
 Document = Any  # decoded JSON
 

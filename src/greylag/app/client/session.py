@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from greylag.app.client.console import Document, RemoteRefusal
-from greylag.app.home import address_file, prepare_home, read_operator_token
+from greylag.app.install.home import address_file, prepare_home, read_operator_token
 from greylag.app.settings import Settings, home_folder, load_settings
 from greylag.domain.errors import OperatorError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from greylag.app.server import BackgroundServer
 
 _TIMEOUT = httpx.Timeout(60.0, connect=2.0)
+_LONG_TIMEOUT = httpx.Timeout(1900.0, connect=2.0)  # an import may take half an hour, a rollback ten minutes
 
 
 class Session:
@@ -67,15 +68,16 @@ class Session:
         """Post ``body`` to ``path`` and return the JSON answer. Raises RemoteRefusal."""
         return self._call("POST", path, body=body).json()
 
-    def fetch(self, path: str) -> bytes:
+    def fetch(self, path: str, **query: str) -> bytes:
         """Return the raw bytes at ``path``. Raises RemoteRefusal."""
-        return self._call("GET", path).content
+        return self._call("GET", path, query=query).content
 
     def _start(self) -> str:
+        settings = self._settings or load_settings(self.home)
         # Two seconds of libraries that a command doesn't need where a platform runs already.
         from greylag.app.server import BackgroundServer  # noqa: PLC0415
 
-        self._own = BackgroundServer(self._settings or load_settings(self.home), self.home)
+        self._own = BackgroundServer(settings, self.home)
         return self._own.start()
 
     def _call(
@@ -88,7 +90,8 @@ class Session:
         if self._client is None:
             raise RuntimeError("a Session is used inside `with`")
         try:
-            answer = self._client.request(method, f"/api/v1{path}", params=query, json=body)
+            patience = _TIMEOUT if method == "GET" else _LONG_TIMEOUT
+            answer = self._client.request(method, f"/api/v1{path}", params=query, json=body, timeout=patience)
         except httpx.HTTPError as error:
             raise OperatorError(
                 "GL-CLI-002", f"the platform at {self.url} does not answer: {error!r}.", "start it: `greylag up`."

@@ -7,7 +7,7 @@ from typing import Any
 from greylag.app.audit import decisions_of
 from greylag.app.client.console import RemoteRefusal
 from greylag.app.demo.showing import Demo, show_evidence
-from greylag.app.shipped import shipped
+from greylag.app.install.shipped import shipped
 from greylag.domain.errors import OperatorError
 from greylag.domain.stages import Stage
 

@@ -1,6 +1,5 @@
 """``greylag demo``: no account, no key. Everything is real but the model, which is scripted or isn't there."""
 
-import asyncio
 import json
 import shutil
 import tempfile
@@ -9,16 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from greylag.adapters.agents.backends.claude import ClaudeAgent
 from greylag.app.client.console import say
 from greylag.app.client.session import Session
 from greylag.app.demo.music import FEATURES, show_example
 from greylag.app.demo.real import show_real_package
 from greylag.app.demo.showing import Demo, show_ledger
 from greylag.app.example import PEOPLE, example_settings
-from greylag.app.home import prepare_home
+from greylag.app.install.home import prepare_home
+from greylag.app.install.tools import probe_claude
 from greylag.app.settings import ModelSettings, ServerSettings, Settings
-from greylag.app.tools import find_claude
 from greylag.domain.errors import OperatorError, RequestRefused
 
 
@@ -60,7 +58,7 @@ def run_demo(feature: str, real: bool, keep: Path | None, as_json: bool) -> int:
 
 def require_coding_agent(settings: Settings) -> None:
     """Raise OperatorError ``GL-DEMO-003`` where the Claude Code program, which works in the demo, isn't there."""
-    probe = asyncio.run(ClaudeAgent(find_claude(settings)).probe())
+    probe = probe_claude(settings)
     if not probe.ready:
         raise OperatorError(
             "GL-DEMO-003",

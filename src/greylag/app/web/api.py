@@ -171,6 +171,12 @@ def repositories(platform: Wired, who: Who) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
+@router.get("/repositories/{name}")
+def repository(name: str, platform: Wired, who: Who) -> dict[str, object]:
+    """Return a repository's settings, in the shape in which they are posted."""
+    return doc.repository_settings(platform.directory.repository(name))
+
+
 @router.post("/repositories", status_code=201)
 async def add_repository(body: doc.RepositoryIn, platform: Wired, request: Request) -> dict[str, str]:
     """Import a repository from a path or URL on the platform's machine, or a published package; for operators."""

@@ -93,6 +93,22 @@ class RepositoryIn(_In):
         )  # fmt: skip
 
 
+def repository_settings(repository: Repository) -> dict[str, object]:
+    """Return the settings of ``repository`` in the shape of `RepositoryIn`, so that they can be sent back changed."""
+    return {
+        "name": repository.name, "level": repository.level, "default_branch": repository.default_branch,
+        "verify": [list(command) for command in repository.verify], "build": repository.build,
+        "keywords": list(repository.keywords), "requirements": list(repository.requirements),
+        "environments": [
+            {
+                "name": each.name, "command": list(each.command), "health_path": each.health_path, "port": each.port,
+                "health_timeout_seconds": each.health_timeout_seconds,
+            }
+            for each in repository.environments
+        ],
+    }  # fmt: skip
+
+
 class RollbackIn(_In):
     """Which environment goes back to what ran there before."""
 

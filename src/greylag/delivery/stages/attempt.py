@@ -1,6 +1,7 @@
 """One attempt: a fresh workspace, an agent in a sandbox, and what the platform reads out of it afterwards."""
 
 import asyncio
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,11 +112,11 @@ async def _work(cell: Cell, task: Task, repository: Repository, start: _Start, f
     agent = cell.agents[task.agent]
     tools = await cell.toolbox(repository)
     stop = asyncio.Event()
+    assignment = await _assignment(cell, task, repository, start, folder)
+    await cell.say(task, "progress", _opening(agent, start.run), f"begins/{start.run.run_id}")
     session = await _open_session(cell, task, start) if task.endpoint else None
     watcher = asyncio.create_task(watch_for_stop(cell, task.task_id, stop))
-    assignment = _assignment(cell, task, repository, start, folder)
     assignment = replace(assignment, stop=stop, session=session, mounts=tools.mounts, env=tools.env)
-    await cell.say(task, "progress", _opening(agent, start.run), f"begins/{start.run.run_id}")
     try:
         return await agent.work(assignment)
     except GreylagError as error:
@@ -159,7 +160,7 @@ async def _open_session(cell: Cell, task: Task, start: _Start) -> Session:
     )
 
 
-def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, folder: Path) -> Assignment:
+async def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, folder: Path) -> Assignment:
     run_id = start.run.run_id
     lines = iter(range(cell.bounds.progress_lines))
     checks = iter(range(cell.bounds.turns))
@@ -187,9 +188,12 @@ def _assignment(cell: Cell, task: Task, repository: Repository, start: _Start, f
         return VerifyAnswer(report.passed, report.text())
 
     limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.run_seconds)
+    command: tuple[str, ...] = ()
+    if task.agent_command is not None:
+        command = tuple(json.loads(await cell.fetch(task, task.agent_command)))
     return Assignment(
         task_id=task.task_id, run_id=run_id, prompt=start.prompt, workspace=folder, sandbox=cell.sandbox,
-        limits=limits, progress=progress, stop=asyncio.Event(), command=task.agent_command, model=cell.model,
+        limits=limits, progress=progress, stop=asyncio.Event(), command=command, model=cell.model,
         max_turns=cell.bounds.turns, verify=verify,
     )  # fmt: skip
 

@@ -45,12 +45,12 @@ async def hand_over(cell: Cell, task_id: TaskId, reason: str = "") -> str:
     run = task.run
     why = (reason or (run.detail if run else "") or "no reason was given")[:2000]
     key = f"handed_over/{run.run_id if run else ''}"
-    await cell.record(task_id, ev.TaskHandedOver(why, run.report if run else None), key)
     go_on = f"Say how to go on: greylag task reply {task_id} '…', or stop it."
     if task.intent == "release":
         go_on = f"It can't be released as it stands: have it mended first. Then stop this: greylag task stop {task_id}"
     text = f"I need a person: {why[:_SHOWN_CHARACTERS]}\n{go_on}"
     await cell.say(task, "error", text, key)
+    await cell.record(task_id, ev.TaskHandedOver(why, run.report if run else None), key)
     return "handed_over"
 
 

@@ -29,16 +29,17 @@ async def intake(cell: Cell, task_id: TaskId) -> str:
     found = _named(repositories, task.repository) if task.repository else choose(text, repositories)
     if found is None and task.repository:
         raise RequestRefused(
-            "GL-REPO-003", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
+            "GL-REPO-005", f"`{task.repository}` is not in region `{cell.region}`.", "ask where that repository is."
         )
     if found is None:
         choices = tuple(repository.name for repository in repositories)
         question = "Which repository is this about?"
-        if task.status is not TaskStatus.ASKED:  # else the process died before the question was in the thread
-            await cell.record(task_id, ev.QuestionAsked(question, choices), f"asked/{task.sequence}")
         how = "\n".join(f"  {name}" for name in choices)
         text = f"{question}\n{how}\nAnswer in this thread: greylag task reply {task_id} NAME"
         await cell.say(task, "question", text, "question")
+        # Said before it is recorded: who waits for the task to rest must find the words in the thread.
+        if task.status is not TaskStatus.ASKED:  # else the process died before this step was remembered
+            await cell.record(task_id, ev.QuestionAsked(question, choices), f"asked/{task.sequence}")
         return "asked"
     asset = Asset("request", found.level, cell.region, task.request.digest, task.request.size_bytes, ("title",))
     permit = await cell.admit(

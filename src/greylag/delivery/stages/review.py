@@ -36,9 +36,9 @@ async def request_review(cell: Cell, task_id: TaskId) -> str:
     subject = subject_digest(change.diff.digest, made.artifact.digest, evidence.digest)
     expires = cell.clock.now() + timedelta(seconds=cell.bounds.review_seconds)
     requested = ev.ReviewRequested(change.change_id, subject, evidence, expires.isoformat(timespec="seconds"))
+    # Said before it is recorded: who waits for the task to rest must find the card in the thread.
+    await cell.say(task, "card", await _card(cell, task, change, made, subject), f"card/{change.change_id}")
     await cell.record(task_id, requested, f"review/{change.change_id}")
-    task = await cell.task(task_id)
-    await cell.say(task, "card", await _card(cell, task, change, made), f"card/{change.change_id}")
     return "in_review"
 
 
@@ -70,7 +70,7 @@ async def commit_text(cell: Cell, task: Task, trailer: str) -> CommitText:
     return CommitText(author, f"{task.title}\n\n{trailer}\n", task.received_at.replace(microsecond=0))
 
 
-async def _card(cell: Cell, task: Task, change: Change, made: Build) -> str:
+async def _card(cell: Cell, task: Task, change: Change, made: Build, subject: str) -> str:
     run = task.run
     report = (await cell.fetch(task, run.report)).decode().strip() if run and run.report else "no report"
     more = len(change.files) - _LISTED_FILES
@@ -88,7 +88,7 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build) -> str:
         f"cost: {task.cost_usd_micros / 1_000_000:.4f} USD in {sum(each.turns for each in task.runs)} model calls"
         + (f" ({label})" if label else ""),
         f"decisions: {len(task.decisions)} on record; {task.placement}",
-        f"digest: {task.subject}",
+        f"digest: {subject}",
         f"A second person approves with: greylag approve {task.task_id} --as NAME",
         f"See it: greylag task show {task.task_id} --diff · download: greylag task build {task.task_id}",
     ]

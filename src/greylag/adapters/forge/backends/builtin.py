@@ -1,6 +1,7 @@
 """The built-in forge: bare repositories in a folder of this machine, with a protected default branch each."""
 
 import asyncio
+import contextlib
 import errno
 import gzip
 import io
@@ -111,6 +112,14 @@ class BuiltinForge:
             await self._git.run("update-ref", f"refs/heads/{_DEFAULT_BRANCH}", commit, place=GitPlace(staged))
             self._publish(staged, name)
         return commit
+
+    async def discard(self, permit: Permit, name: str) -> None:
+        """Remove repository ``name`` at once and for good; see the port."""
+        permit.require(Stage.PUSH, self.name)
+        folder = self.root / f"{names.require_repository_name(name)}.git"
+        async with self._scratch.open() as scratch:
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(scratch / "discarded.git")
 
     async def head(self, name: str, branch: str) -> str:
         """Return the commit ``branch`` stands at; see the port."""

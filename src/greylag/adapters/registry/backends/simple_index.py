@@ -57,7 +57,7 @@ class SimpleIndex:
         address = next((link for name, link in links.items() if is_file_of(name, wanted)), None)
         if address is None:
             raise _unknown(wanted, f"{index.hostname} has no `.tar.gz` of that version")
-        file = _file_link(urljoin(page, address), index)
+        file = _file_link(address, page, index)
         answer = await self._get(permit, index, file, _FILE)
         _require_success(answer, urlunsplit(file))
         seen = hashlib.sha256(answer.body).hexdigest()
@@ -143,17 +143,16 @@ def _html_links(text: str) -> dict[str, str]:
     return links
 
 
-def _file_link(link: str, index: SplitResult) -> SplitResult:
-    """Return a link of a page as an address that may be asked: no weaker than the index, and nothing odd in it."""
+def _file_link(link: str, page: str, index: SplitResult) -> SplitResult:
+    """Return a link of ``page`` as an address that may be asked: no weaker than the index, and nothing odd in it."""
     try:
-        parts = urlsplit(link)
+        parts = urlsplit(urljoin(page, link))
         _ = parts.port
-        odd = any(not "!" <= character <= "~" for character in link) or ".." in unquote(parts.path).split("/")
-        usable = parts.scheme in ("https", index.scheme) and parts.scheme in ("https", "http") and parts.hostname
+        odd = not all("!" <= character <= "~" for character in link) or ".." in unquote(parts.path).split("/")
+        usable = not odd and parts.scheme in {"https", index.scheme} and bool(parts.hostname)
     except ValueError:
-        odd, usable = True, ""
-    own = parts.netloc.rpartition("@")[0] if usable else ""
-    if odd or not usable or (own and own != index.netloc.rpartition("@")[0]):
+        usable = False
+    if not usable or parts.netloc.rpartition("@")[0] not in ("", index.netloc.rpartition("@")[0]):
         raise _unusable(f"its link {link[:200]!r} is not one that may be followed")
     return parts
 

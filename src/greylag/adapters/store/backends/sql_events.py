@@ -100,6 +100,18 @@ class SqlEventStore:
             rows = connection.execute(query.limit(_bounded(limit, MAX_TASKS))).all()
             return tuple(_task_of(connection, row.task_id, row.projection) for row in rows)
 
+    def unclosed(self, region: str, *, limit: int = 500, after: TaskId | None = None) -> tuple[Task, ...]:
+        """Return tasks of ``region`` that are not closed, by id, beyond ``after``."""
+        if not _askable(region):
+            return ()
+        query = select(projections.c.task_id, projections.c.projection)
+        query = query.where(projections.c.closed == 0, projections.c.region == region)
+        if after is not None:
+            query = query.where(projections.c.task_id > after)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(projections.c.task_id).limit(_bounded(limit, MAX_TASKS))).all()
+            return tuple(_task_of(connection, row.task_id, row.projection) for row in rows)
+
     def find(self, prefix: str) -> Task:
         """Return the one task whose id begins with ``prefix``. Raises RequestRefused ``GL-TASK-001``, ``-002``."""
         wanted = prefix.strip().lower().removeprefix(_PREFIX)
@@ -156,7 +168,8 @@ def _project(connection: Connection, task: Task, *, new: bool) -> None:
     columns = {
         "status": str(task.status), "repository": task.repository, "region": task.region,
         "requester": task.requester, "received_at": time_text(task.received_at),
-        "changed_at": time_text(task.changed_at), "sequence": task.sequence, "projection": encode_projection(task),
+        "changed_at": time_text(task.changed_at), "sequence": task.sequence, "closed": int(task.closed),
+        "projection": encode_projection(task),
     }  # fmt: skip
     if new:
         connection.execute(insert(projections).values(task_id=task.task_id, **columns))

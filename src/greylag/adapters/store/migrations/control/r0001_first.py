@@ -51,8 +51,10 @@ def _make_event_log() -> None:
         sa.Column("received_at", sa.String, nullable=False),
         sa.Column("changed_at", sa.String, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
+        sa.Column("closed", sa.Integer, nullable=False),
         sa.Column("projection", sa.Text, nullable=False),
     )
+    op.create_index("greylag_task_closed", "greylag_task", ["closed", "region", "task_id"])
     op.create_index("greylag_task_newest", "greylag_task", ["received_at", "task_id"])
     op.create_index("greylag_task_status", "greylag_task", ["status", "received_at"])
     op.create_index("greylag_task_repository", "greylag_task", ["repository", "received_at"])

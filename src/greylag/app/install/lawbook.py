@@ -4,8 +4,8 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
+from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
-from greylag.app.shipped import shipped
 from greylag.domain.errors import OperatorError
 from greylag.governance.facts import Basis, FactBase, own_target, parse_facts
 from greylag.governance.policy import CedarPolicy, Pack, parse_pack

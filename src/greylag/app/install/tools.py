@@ -4,11 +4,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from greylag.adapters.sandbox.port import Sandbox
+from greylag.adapters.agents.backends.claude import ClaudeAgent
+from greylag.adapters.sandbox.port import Probe, Sandbox
 from greylag.adapters.sandbox.requirements import REGISTRY_TARGET, install_requirements
 from greylag.adapters.sandbox.toolchain import Toolchain, find_toolchain, with_layer
+from greylag.app.install.shipped import checkout
 from greylag.app.settings import Settings, package_index_environment
-from greylag.app.shipped import checkout
 from greylag.delivery.cell import PLATFORM, Toolbox
 from greylag.domain.ids import derived_id
 from greylag.domain.repository import Repository
@@ -24,6 +25,11 @@ def find_claude(settings: Settings) -> Path:
         return settings.agent.claude_binary
     root = checkout()
     return (root or Path(sys.prefix)) / ".tools" / "claude" / "claude"
+
+
+def probe_claude(settings: Settings) -> Probe:
+    """Say whether the Claude Code binary can be used here; it is not started."""
+    return asyncio.run(ClaudeAgent(find_claude(settings)).probe())
 
 
 def find_venv(settings: Settings) -> Path | None:

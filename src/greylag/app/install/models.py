@@ -7,8 +7,8 @@ from greylag.adapters.models.backends.anthropic import AnthropicUpstream
 from greylag.adapters.models.backends.scripted import ScriptedUpstream
 from greylag.adapters.models.port import Upstream
 from greylag.adapters.models.prices import ListedPrices
+from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
-from greylag.app.shipped import shipped
 from greylag.domain.clock import Clock
 from greylag.domain.errors import OperatorError
 from greylag.domain.stages import Stage

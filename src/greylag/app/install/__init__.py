@@ -1,0 +1,1 @@
+"""What this installation is made of: its folder, keys, law, models, tools and shipped files. Knows no face."""
