@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""A real Chromium and a whole platform with the example repository; without Chromium they are skipped, loudly."""
-=======
 """A real Chromium and a whole platform with the example repository. Without Chromium they are skipped, loudly."""
->>>>>>> browser
 
 import os
 import re
