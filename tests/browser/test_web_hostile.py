@@ -84,20 +84,20 @@ def test_what_people_ask_for_is_text_in_lists_and_titles(window: Open, site: Sit
     for text in asked:
         made = site.post("/tasks", {"text": text})
         tasks[made["task_id"]] = visible(title_of(text.strip()))
-    grace = window("grace", phone=True)
-    page = grace.page
+    ada = window("ada", phone=True)
+    page = ada.page
     page.goto("/")
     shown_titles = page.evaluate(
         "Object.fromEntries(Array.from(document.querySelectorAll('.tasks a'),"
         " (link) => [link.pathname.split('/')[2], link.textContent]))"
     )
     assert {key: shown_titles.get(key) for key in tasks} == tasks
-    assert grace.audit() == []
-    grace.shot("asked")
+    assert ada.audit() == []
+    ada.shot("asked")
     for task_id, title in list(tasks.items())[::5]:
-        grace.open(task_id)
+        ada.open(task_id)
         assert page.locator("h1").text_content() == title
-        assert grace.audit() == []
+        assert ada.audit() == []
 
 
 def test_what_an_agent_writes_and_prints_is_text(window: Open, site: Site) -> None:

@@ -23,6 +23,7 @@ def test_the_story_of_a_change(window: Callable[..., Window], site: Site) -> Non
         pytest.skip("no Claude Code program here; fetch it: python scripts/fetch_claude.py")
     ada, grace = window("ada"), window(phone=True)
     page = ada.page
+    page.goto("/")
 
     page.get_by_label("In plain language").fill(WISH)
     page.get_by_role("button", name="Ask").click()

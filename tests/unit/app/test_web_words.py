@@ -161,7 +161,9 @@ def test_what_it_waits_for_is_said_to_each() -> None:
     assert standing_of(steered, LIN, PEOPLE).tone == "busy"
     assert rights_of(steered, GRACE).obstacle == "You steered this, so somebody else approves it."
     asked = replace(TASK, status=TaskStatus.ASKED, question="which one?")
-    assert (standing_of(asked, ADA, PEOPLE).tone, standing_of(asked, LIN, PEOPLE).tone) == ("you", "wait")
+    assert [(each.tone, each.goto) for each in (standing_of(asked, person, PEOPLE) for person in PEOPLE)] == [
+        ("you", "say"), ("wait", "say"), ("wait", ""), ("wait", ""),
+    ]  # fmt: skip
     stopping = replace(TASK, status=TaskStatus.WORKING, stop_requested_by="ada")
     assert standing_of(stopping, ADA, PEOPLE).words == "Stopping, as ada asked."
 

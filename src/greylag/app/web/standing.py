@@ -99,11 +99,11 @@ def standing_of(task: Task, person: Person, people: Sequence[Person]) -> Standin
     if task.status is _S.IN_REVIEW:
         return _in_review(task, person, people, mark, word)
     if task.status is _S.ASKED:
-        return _to_answer(person, mark, word, f"It waits for an answer: {task.question}", "Answer")
+        return _to_answer(task, person, f"an answer: {task.question}", "Answer")
     if task.status is _S.HANDED_OVER and task.unread_follow_ups:
         return Standing("●", word, "A follow-up is there; the agent goes on in a moment.", "busy")
     if task.status is _S.HANDED_OVER:
-        return _to_answer(person, mark, word, f"It waits for a person: {_short(task.outcome)}", "Say how to go on")
+        return _to_answer(task, person, f"a person: {_short(task.outcome)}", "Say how to go on")
     if task.status in _GOOD:
         return Standing(mark, word, _where_it_runs(task), "good")
     if task.status in _BAD:
@@ -127,9 +127,12 @@ def _in_review(task: Task, person: Person, people: Sequence[Person], mark: str, 
     return Standing(mark, word, words, "wait")
 
 
-def _to_answer(person: Person, mark: str, word: str, words: str, goto_words: str) -> Standing:
+def _to_answer(task: Task, person: Person, what: str, goto_words: str) -> Standing:
+    """Say who asked that it waits for them; whoever may ask can answer in their place."""
+    mark, word, words = _MARKS[task.status], str(task.status).replace("_", " "), f"It waits for {what}"
+    tone = "you" if person.name in (task.requester, *task.follow_up_authors) else "wait"
     if "requester" in person.roles:
-        return Standing(mark, word, words, "you", "say", goto_words)
+        return Standing(mark, word, words, tone, "say", goto_words)
     return Standing(mark, word, words, "wait")
 
 
