@@ -30,6 +30,14 @@ def _up(victim: Victim, dies_after: str = "") -> Api:
     return Api(victim, patience=60.0)
 
 
+def _settled(api: Api, *repositories: str) -> None:
+    for name, roles in (("ada", ["requester"]), ("grace", ["requester", "reviewer", "operator"])):
+        api.post("/people", {"name": name, "roles": roles}, "grace")
+    for repository in repositories:
+        source = make_repository(api.victim.folder / repository, CALC)
+        api.post("/repositories", {"name": repository, "source": str(source)}, "grace")
+
+
 def _said_once(victim: Victim, path: str, body: dict[str, Any], by: str) -> None:
     """Say something to a platform that dies of it; the answer never comes, and it isn't said again."""
     token = (victim.home / "operator.token").read_text().strip()
@@ -41,10 +49,7 @@ def _said_once(victim: Victim, path: str, body: dict[str, Any], by: str) -> None
 
 def test_every_word_is_told_though_nobody_says_it_again(victim: Victim) -> None:
     api = _up(victim, dies_after="TaskReceived")
-    for name, roles in (("ada", ["requester"]), ("grace", ["requester", "reviewer", "operator"])):
-        api.post("/people", {"name": name, "roles": roles}, "grace")
-    source = make_repository(victim.folder / "calc", CALC)
-    api.post("/repositories", {"name": "calc", "source": str(source)}, "grace")
+    _settled(api, "calc")
     wish = {
         "text": "fix add", "repository": "calc", "agent": "command", "command": list(MEND), "message_id": "one",
         "channel": "words",
@@ -66,5 +71,32 @@ def test_every_word_is_told_though_nobody_says_it_again(victim: Victim) -> None:
     for author, text in (("ada", "fix add"), ("greylag", f"On it: {task}."), ("ada", "and look at double")):
         assert said.count((author, text)) == 1
     assert sum(author == "grace" and text.startswith("Approved") for author, text in said) == 1
+    assert victim.stop() == 0
+    assert check(victim.home, {}, {task: "merged"}) == []
+
+
+def test_an_answer_that_is_said_again_is_no_follow_up(victim: Victim) -> None:
+    """Whose answer got lost says it again: by then the task is past its question, and mustn't take it as more work."""
+    api = _up(victim)
+    _settled(api, "calc", "other")
+    wish = {"text": "fix add", "agent": "command", "command": list(MEND), "message_id": "one"}
+    task = str(api.post("/tasks", wish, "ada")["task_id"])
+    assert api.until(task, lambda each: each["resting"])["status"] == "asked"
+    assert victim.stop() == 0
+
+    api = _up(victim, dies_after="QuestionAnswered")
+    answer = {"text": "calc", "message_id": "two"}
+    _said_once(victim, f"/tasks/{task}/replies", answer, "ada")
+    api = _up(victim)
+    seen = api.until(task, lambda each: each["resting"] and each["status"] != "asked")
+    assert seen["status"] == "in_review"
+    api.post(f"/tasks/{task}/replies", answer, "ada")
+    more = {"text": "and look at double", "message_id": "three"}
+    api.post(f"/tasks/{task}/replies", more, "ada")
+    seen = api.until(task, lambda each: each["resting"] and len(each["runs"]) == 2)
+    api.post(f"/tasks/{task}/approval", {"subject": seen["subject"]}, "grace")
+    assert api.until(task, lambda each: each["ended"] and each["resting"])["status"] == "merged"
+    assert api.post(f"/tasks/{task}/replies", more, "ada")["status"] == "merged"
+    assert len(api.get(f"/tasks/{task}")["runs"]) == 2
     assert victim.stop() == 0
     assert check(victim.home, {}, {task: "merged"}) == []
