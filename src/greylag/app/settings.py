@@ -22,59 +22,73 @@ class _Strict(BaseModel):
 
 
 class ServerSettings(_Strict):
-    """Where the platform listens, and the host names it answers to besides loopback. Put TLS in front of it."""
+    """Where the platform listens. Put TLS in front of it before it listens beyond loopback."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8421, ge=0, le=65535)
-    names: tuple[str, ...] = ()
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8421, ge=0, le=65535, description="The port; 0 takes any free one.")
+    names: tuple[str, ...] = Field(default=(), description="Host names it answers to besides loopback.")
 
 
 class RegionSettings(_Strict):
-    """The cell of this install: its name, and the jurisdiction and zone its machine stands in."""
+    """The cell of this install: its name, and the jurisdiction its machine stands in."""
 
-    name: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,30}$")
-    jurisdiction: str = Field(default="unknown", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,4})?|unknown)$")
-    worker: str = Field(default="worker-1", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    name: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,30}$", description="The region's name, for good.")
+    jurisdiction: str = Field(
+        default="unknown",
+        pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,4})?|unknown)$",
+        description="Whose law counts there: an ISO 3166 code.",
+    )
+    worker: str = Field(
+        default="worker-1", pattern=r"^[a-z][a-z0-9-]{0,30}$", description="This process's name in the durable engine."
+    )
 
 
 class ModelSettings(_Strict):
-    """Which model endpoint runs may call. ``auto``: Anthropic where a key is set, else none."""
+    """Which model endpoint runs may call."""
 
-    kind: Literal["auto", "anthropic", "scripted", "none"] = "auto"
-    base_url: str = "https://api.anthropic.com"
-    model: str = "claude-sonnet-4-5"
-    cassettes: Path | None = None
+    kind: Literal["auto", "anthropic", "scripted", "none"] = Field(
+        default="auto", description="`auto`: Anthropic where `ANTHROPIC_API_KEY` is set, else none."
+    )
+    base_url: str = Field(default="https://api.anthropic.com", description="Where the Messages protocol is spoken.")
+    model: str = Field(default="claude-sonnet-4-5", description="The model that runs are pinned to.")
+    cassettes: Path | None = Field(default=None, description="For `scripted`: the folder; none takes the shipped ones.")
 
 
 class AgentSettings(_Strict):
-    """Which agent works where a request names none; the Claude Code binary is found where set-up put it."""
+    """Which agent works where a request names none."""
 
-    default: Literal["claude", "acp", "command"] = "claude"
-    claude_binary: Path | None = None
+    default: Literal["claude", "acp", "command"] = Field(default="claude", description="Its name.")
+    claude_binary: Path | None = Field(default=None, description="Claude Code; none takes the one set-up fetched.")
 
 
 class BoundSettings(_Strict):
-    """What one task may use. Times in seconds, money in US dollars."""
+    """What one task may use."""
 
-    attempts: int = Field(default=3, ge=1, le=10)
-    turns: int = Field(default=60, ge=1, le=500)
-    run_seconds: float = Field(default=1800, gt=0, le=86400)
-    verify_seconds: float = Field(default=900, gt=0, le=86400)
-    cap_usd: float = Field(default=5.0, ge=0, le=10_000)
-    review_days: float = Field(default=7, gt=0, le=90)
-    parallel_runs: int = Field(default=2, ge=1, le=64)
-    memory_mb: int = Field(default=4096, ge=128)
-    disk_mb: int = Field(default=4096, ge=64)
-    retain_days: int = Field(default=90, ge=1, le=3650)
+    attempts: int = Field(default=3, ge=1, le=10, description="Tries in a round before a person is asked.")
+    turns: int = Field(default=60, ge=1, le=500, description="Model round trips of one try.")
+    run_seconds: float = Field(default=1800, gt=0, le=86400, description="How long an agent may work at a time.")
+    verify_seconds: float = Field(default=900, gt=0, le=86400, description="How long one verifier may take.")
+    cap_usd: float = Field(default=5.0, ge=0, le=10_000, description="What a task's model calls may cost.")
+    review_days: float = Field(default=7, gt=0, le=90, description="How long a review waits; its end is a no.")
+    parallel_runs: int = Field(default=2, ge=1, le=64, description="Sandboxes at work at once.")
+    memory_mb: int = Field(default=4096, ge=128, description="Memory of a sandbox.")
+    disk_mb: int = Field(default=4096, ge=64, description="Disk of a sandbox's workspace.")
+    retain_days: int = Field(default=90, ge=1, le=3650, description="Retention that is decided and recorded per task.")
 
 
 class Settings(_Strict):
-    """The whole configuration. ``database_url`` empty means SQLite files in the home folder."""
+    """The whole configuration."""
 
-    schema_version: Literal[1] = 1
-    database_url: SecretStr = SecretStr("")
-    toolchain: Path | None = None
-    policy_packs: tuple[str, ...] = ("house-one-region",)
+    schema_version: Literal[1] = Field(default=1, description="The form of this file.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="A PostgreSQL address; empty: SQLite files in the home folder."
+    )
+    toolchain: Path | None = Field(
+        default=None, description="A virtual environment that sandboxes see; none takes the one set-up made."
+    )
+    policy_pack: str = Field(
+        default="house-one-region", pattern=r"^[a-z][a-z0-9-]{0,60}$", description="The policy pack in force."
+    )
     server: ServerSettings = ServerSettings()
     region: RegionSettings = RegionSettings()
     model: ModelSettings = ModelSettings()

@@ -60,6 +60,10 @@ class Demo:
 
     def approve(self, task: dict[str, Any]) -> dict[str, Any]:
         """Approve as Grace exactly what is up for review; return the task once it rests again."""
+        if task["status"] != "in_review":
+            cause = task["outcome"] or f"the task is {task['status']}"
+            remedy = task["remedy"] or "run `greylag doctor`."
+            raise IntegrityError(task["code"] or "GL-DEMO-001", f"nothing came up for review: {cause}", remedy)
         self.act_as("grace")
         self.session.post(f"/tasks/{task['task_id']}/approval", {"subject": task["subject"]})
         return self.rest(task["task_id"])

@@ -26,7 +26,7 @@ def read_policy(settings: Settings, home: Path, *, own: list[tuple[str, str]], t
         facts = facts.overlaid_with(parse_facts(_toml(path), variables))
     basis = Basis(source="the install's settings", retrieved=today, status="in_force", certainty="O")
     rows = FactBase((), tuple(own_target(kind, name, region.name, basis) for kind, name in own))
-    return CedarPolicy(read_pack(settings.policy_packs[0]), rows.overlaid_with(facts), region.name)
+    return CedarPolicy(read_pack(settings.policy_pack), rows.overlaid_with(facts), region.name)
 
 
 def read_pack(name: str) -> Pack:
