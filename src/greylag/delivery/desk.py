@@ -84,15 +84,18 @@ class Desk:
     def reply(self, task_id: TaskId, by: str, text: str, message_id: str = "") -> Task:
         """Take a follow-up, or the answer to a question; it starts a further round as soon as the task can take one.
 
-        Raises RequestRefused ``GL-TASK-003`` where the task has ended or is past review, ``GL-INTAKE-003`` for an
-        answer that is none of the choices.
+        The same ``message_id`` again is taken once, wherever the task stands by then. Raises RequestRefused
+        ``GL-TASK-003`` where the task has ended or is past review, ``GL-INTAKE-003`` for an answer that is none of the
+        choices.
         """
         cell = self._cell
         person = self._person(by, "requester")
         text = self._text(text)
         task = self._task(task_id)
+        if message_id and self._was_taken(task, (f"reply/{message_id}", f"answered/{message_id}")):
+            return task
         if task.status is TaskStatus.ASKED:
-            return self._answer(task, person, text)
+            return self._answer(task, person, text, message_id)
         if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING) or task.intent == "release":
             raise RequestRefused(
                 "GL-TASK-003", f"{task_id} is `{task.status}` and takes no more.", "ask it as a new task."
@@ -238,13 +241,18 @@ class Desk:
             return 1
         return 0
 
-    def _answer(self, task: Task, person: Person, text: str) -> Task:
+    def _was_taken(self, task: Task, keys: tuple[str, ...]) -> bool:
+        recorded = (self._cell.events.read(task.task_id, sequence - 1, 1) for sequence in task.inputs)
+        return any(each.key in keys for found in recorded for each in found)
+
+    def _answer(self, task: Task, person: Person, text: str, message_id: str) -> Task:
         choice = next((each for each in task.choices if each.lower() == text.strip().lower()), None)
         if choice is None:
             known = ", ".join(f"`{each}`" for each in task.choices)
             raise RequestRefused("GL-INTAKE-003", f"{text[:60]!r} is none of {known}.", "answer with one of them.")
         answered = ev.QuestionAnswered(choice, person.name)
-        recorded = self._cell.events.append(task.task_id, answered, key="answered", at=self._cell.clock.now())
+        key = f"answered/{message_id}" if message_id else "answered"
+        recorded = self._cell.events.append(task.task_id, answered, key=key, at=self._cell.clock.now())
         echo(self._cell, task, recorded)
         self._wake(task.task_id, recorded.sequence)
         return self._cell.events.task(task.task_id)

@@ -45,7 +45,7 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
         case ev.FollowUpReceived(by=by, message=message):
             return ((said.key, by, message),)
         case ev.QuestionAnswered(by=by, choice=choice):
-            return (("answered", by, choice),)
+            return ((said.key, by, choice),)
         case ev.ApprovalGiven(by=by, subject=subject, approval_id=approval_id):
             return ((approval_id, by, f"Approved {subject[:26]}…."),)
         case ev.ChangeRejected(by=by, reason=reason):
