@@ -22,7 +22,7 @@ for number, text in enumerate(texts):
     if number % 8 == 0:
         print(text.replace("\\n", " ")[:150], flush=True)
     name = text.replace("/", "%").replace("\\0", "").strip()[:60] or "empty"
-    if number % 3 == 0 and not os.path.exists(name):
+    if (number % 4 == 0 or "\\u202e" in text) and not os.path.exists(name):
         open(name, "w", newline="", encoding="utf-8").write(text + "\\n")
 open("all.txt", "w", newline="", encoding="utf-8").write("\\n".join(text for text in texts if "\\0" not in text))
 """
@@ -79,7 +79,7 @@ def test_what_people_say_is_text(window: Open, site: Site) -> None:
 
 
 def test_what_people_ask_for_is_text_in_lists_and_titles(window: Open, site: Site) -> None:
-    asked = [f"{text[:100]} glockenspiel" for text in TEXTS[::8] if title_of(text)]
+    asked = [f"{text[:100]} glockenspiel" for text in TEXTS[::11] if title_of(text)]
     tasks = {}
     for text in asked:
         made = site.post("/tasks", {"text": text})
@@ -94,7 +94,7 @@ def test_what_people_ask_for_is_text_in_lists_and_titles(window: Open, site: Sit
     assert {key: shown_titles.get(key) for key in tasks} == tasks
     assert ada.audit() == []
     ada.shot("asked")
-    for task_id, title in list(tasks.items())[::5]:
+    for task_id, title in list(tasks.items())[::6]:
         ada.open(task_id)
         assert page.locator("h1").text_content() == title
         assert ada.audit() == []
@@ -112,7 +112,7 @@ def test_what_an_agent_writes_and_prints_is_text(window: Open, site: Site) -> No
     page.goto(f"/tasks/{task['task_id']}/see/diff")
     names = page.locator(".file h2").evaluate_all("(all) => all.map((each) => each.firstChild.textContent.trim())")
     assert sorted(names) == sorted(each.strip() for each in task["files"])
-    assert len(names) > 40
+    assert len(names) > 40 > len(names) - 20
     assert shown("\u202eesrever".encode()) in names
     assert page.get_by_text("A binary file; it can't be shown as text").count() > 0, "those with a NUL in them"
     rows = page.locator(".file", has=page.get_by_role("heading", name="all.txt")).locator(".row.plus")
@@ -121,8 +121,3 @@ def test_what_an_agent_writes_and_prints_is_text(window: Open, site: Site) -> No
     assert [text[:3000] for text in texts] == ["+" + visible(line)[:2999] for line in lines]
     assert ada.audit() == []
     ada.shot("diff")
-    grace = window("grace", color_scheme="dark")
-    grace.open(task)
-    assert grace.audit() == []
-    grace.page.goto(f"/tasks/{task['task_id']}/see/diff")
-    assert grace.audit() == []

@@ -18,6 +18,7 @@ def shown_digest(page: Page) -> str:
     return page.locator("#decide code").inner_text()
 
 
+@pytest.mark.slow
 def test_the_story_of_a_change(window: Callable[..., Window], site: Site) -> None:
     if not find_claude(Settings()).exists():
         pytest.skip("no Claude Code program here; fetch it: python scripts/fetch_claude.py")

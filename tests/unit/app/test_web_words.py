@@ -35,12 +35,12 @@ TASK = Task(
     ("text", "shown"),
     [
         ("plain\ttext\nof two lines", "plain\ttext\nof two lines"),
-        ("\x1b[31mred", "␛[31mred"),
-        ("a\x00b\x7f\r", "a␀b␡␍"),
-        ("if admin\u202e", "if admin⟦U+202E⟧"),
-        ("\u2066x\u2069", "⟦U+2066⟧x⟦U+2069⟧"),
-        ("\U000e0041", "⟦U+E0041⟧"),
-        ("\u200bא👩‍👧", "⟦U+200B⟧א👩‍👧"),
+        ("\x1b[31mred", "«U+001B»[31mred"),
+        ("a\x00b\x7f\r", "a«U+0000»b«U+007F»«U+000D»"),
+        ("if admin\u202e", "if admin«U+202E»"),
+        ("\u2066x\u2069", "«U+2066»x«U+2069»"),
+        ("\U000e0041", "«U+E0041»"),
+        ("\u200bא👩‍👧", "«U+200B»א👩‍👧"),
     ],
 )
 def test_hidden_characters_are_shown(text: str, shown: str) -> None:

@@ -17,18 +17,11 @@ _STEPS = ((60, 1, ""), (3600, 60, "min"), (86400, 3600, "h"), (float("inf"), 864
 
 
 def visible(text: str) -> str:
-    """Return ``text`` with every hidden character shown: ``␛`` for an escape, ``⟦U+202E⟧`` for a turn of direction.
+    """Return ``text`` with every hidden character shown: ``«U+001B»`` for an escape, ``«U+202E»`` for a turn around.
 
     A reviewer must see what a compiler sees (CVE-2021-42574, "Trojan Source"). Tabs and line ends stay.
     """
-    return _HIDDEN.sub(_shown, text)
-
-
-def _shown(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"⟦U+{code:04X}⟧"
+    return _HIDDEN.sub(lambda found: f"«U+{ord(found.group()):04X}»", text)
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -107,7 +107,7 @@ def standing_of(task: Task, person: Person, people: Sequence[Person]) -> Standin
     if task.status in _GOOD:
         return Standing(mark, word, _where_it_runs(task), "good")
     if task.status in _BAD:
-        why = f": {_short(task.outcome)}" if task.outcome else "."
+        why = f": {_short(task.outcome)}" if task.outcome.lower() not in ("", _BAD[task.status].lower()) else "."
         then = f" Next: {task.remedy}" if task.remedy else ""
         return Standing(mark, word, f"{_BAD[task.status]}{why}{then}", "bad")
     return Standing(mark, word, _BUSY[task.status], "busy")
