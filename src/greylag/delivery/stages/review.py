@@ -80,7 +80,7 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build, subject: st
     look_first = [f"look at these first, they decide how checks run: {', '.join(first[:5])}"] if first else []
     lines = [
         f"Ready for review: {task.title}",
-        f"{len(change.files)} files, +{change.added_lines} -{change.removed_lines}, branch {change.branch or 'none'}",
+        f"{_files(change)}, +{change.added_lines} -{change.removed_lines}, branch {change.branch or 'none'}",
         *files,
         *look_first,
         f"checks: {report.splitlines()[0] if report else 'no report'}",
@@ -93,3 +93,7 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build, subject: st
         f"See it: greylag task show {task.task_id} --diff · download: greylag task build {task.task_id}",
     ]
     return "\n".join(lines)
+
+
+def _files(change: Change) -> str:
+    return "1 file" if len(change.files) == 1 else f"{len(change.files)} files"
