@@ -107,6 +107,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     control, ledger, key = await asyncio.to_thread(open_stores, settings, home)
     region = settings.region.name
     sandbox = BubblewrapSandbox(places.cell / "sandbox")
+    await asyncio.to_thread(sandbox.end_leftovers)
     forge = BuiltinForge(places.cell / "forge", network_env=package_index_environment())
     chat = BuiltinThread(control.threads, region)
     own = [

