@@ -174,10 +174,13 @@ def _run(database: Path, statement: str) -> None:
 
 def test_what_waits_outlives_a_restart_and_expires_as_a_no(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    settings = "[bounds]\nreview_days = 0.00015\n"  # 13 s
+    settings = "[bounds]\nreview_days = 0.00015\nrun_seconds = 4\n"  # 13 s for a review
     stage = start_stage(home, settings)
     try:
         name = stage.calc(tmp_path)
+        late = stage.ask(REQUEST, name, script("echo begun", "sleep 60"))
+        assert late["status"] == "handed_over"
+        assert "4 s" in late["outcome"], late["outcome"]
         task = stage.ask(REQUEST, name)
         assert task["status"] == "in_review"
         tokens = stage.tokens

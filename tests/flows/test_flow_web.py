@@ -84,7 +84,7 @@ def test_a_change_goes_from_the_form_to_the_merge_in_two_browsers(
     foreign = grace.post(
         f"/tasks/{task_id}/approve", data={"subject": task["subject"]}, headers={"origin": "https://evil.example"}
     )
-    assert (foreign.status_code, foreign.json()["code"]) == (403, "GL-WEB-002")
+    assert (foreign.status_code, "GL-WEB-002" in foreign.text) == (403, True)
     assert stage.get(f"/tasks/{task_id}")["status"] == "in_review"
 
     assert grace.send_form(f"/tasks/{task_id}/approve", subject=task["subject"]).url.path == f"/tasks/{task_id}"
