@@ -106,7 +106,14 @@ async def test_a_release_and_the_next_one_on_the_same_port(place: Place) -> None
     second = await place.seen()
     assert second["word"] == "two"
     assert {"visited-one", "visited-two"} <= set(second["cwd"]), "the working directory stays over releases"
-    assert "serving two" in place.deployer.log_of("shop", _STAGE)
+    await _logged(place, "serving two")
+
+
+async def _logged(place: Place, words: str) -> None:
+    """Wait for ``words`` in the service's log: it is written as the output comes, beside the answers."""
+    async with asyncio.timeout(10):
+        while words not in place.deployer.log_of("shop", _STAGE):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_service_sees_nothing_of_the_platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
