@@ -19,9 +19,9 @@ ARGUMENTS = [
 _MISSING = pytest.StashKey[bool]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    """One Chromium for all tests; each window has a context, and so cookies, of its own."""
+    """One Chromium for a module, as its event loop must not outlive it; each window has cookies of its own."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         request.config.stash[_MISSING] = True
@@ -40,9 +40,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"There is no Chromium on this machine. Install it: {INSTALL}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(browser: Browser) -> Iterator[Site]:
-    """One platform for all tests; each brings repositories and tasks of its own."""
+    """One platform for a module; each test brings repositories and tasks of its own."""
     with serving() as running:
         yield running
 

@@ -311,7 +311,7 @@ class Desk:
         size = sum(len(word) for word in request.command)
         if size > _COMMAND_CHARACTERS:
             raise RequestRefused(
-                "GL-AGENT-004",
+                "GL-AGENT-005",
                 f"the command has {size} characters, at most {_COMMAND_CHARACTERS} are taken.",
                 "put the program into the repository or the toolchain, and call it by its name.",
             )

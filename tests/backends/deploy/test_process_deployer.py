@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -50,6 +51,7 @@ _STAGE = Environment(
 pytestmark = pytest.mark.skipif(not Path(_PYTHON).exists(), reason=f"no {_PYTHON} for the services")
 
 
+@functools.cache  # the time of writing is in the archive: the same build is the same bytes
 def _build(word: str, first: str = "", status: int = 200) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
