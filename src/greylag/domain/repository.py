@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-LEVELS = ("public", "internal", "confidential", "restricted")
+from greylag.domain.labels import Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,24 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class PathRule:
+    """What files whose path matches ``pattern`` (``**`` crosses folders) hold, beyond what the repository's label says."""
+
+    pattern: str
+    level: str
+    classes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A repository on the built-in forge and how its changes are checked, built and released.
 
     ``verify`` holds commands as argument lists; empty means: found by content (pytest, npm). ``build`` is ``auto``,
     ``wheel``, ``npm`` or ``archive``. ``keywords`` help intake to find the repository from a sentence.
     ``requirements`` are wheels-only pip requirements put into the repository's own read-only toolchain layer.
+    ``classes`` and ``origins`` are what its operator says of its data, ``path_rules`` of files in it; ``owner`` is who
+    answers for it.
     """
 
     name: str
@@ -39,6 +51,15 @@ class Repository:
     keywords: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     environments: tuple[Environment, ...] = field(default=())
+    classes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    path_rules: tuple[PathRule, ...] = ()
+    owner: str = ""
+
+    @property
+    def label(self) -> Label:
+        """The label that everything of this repository carries at least; regimes follow from facts."""
+        return Label.of(self.level, classes=self.classes, origins=self.origins, derived_by=("repository",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 
 
@@ -10,17 +11,18 @@ from greylag.domain.stages import Stage
 class Asset:
     """What would move. ``kind`` is a noun (``request``, ``repository``, ``prompt``, ``diff``, ``build``, ``card`` …).
 
-    ``level`` is one of `greylag.domain.repository.LEVELS`; ``origin`` the region it comes from; ``digest`` names the
-    content (``sha256:…``, empty where there is none yet); ``surfaces`` names the metadata that travels along
-    (``title``, ``file_names``, ``branch`` …), never their text.
+    ``origin`` is the region it comes from; ``digest`` names the content (``sha256:…``, empty where there is none yet);
+    ``surfaces`` names the metadata that travels along (``title``, ``file_names``, ``branch`` …), never their text.
+    ``subjects`` holds keyed marks of people its content names (`greylag.governance.subjects`), never the names.
     """
 
     kind: str
-    level: str
+    label: Label
     origin: str
     digest: str = ""
     size_bytes: int = 0
     surfaces: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,24 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Discharged:
+    """What was done before asking again. Empty where nothing was.
+
+    ``applied`` names obligations whose result passed a re-scan (``pseudonymise``, ``aggregate`` …), ``approvals`` roles
+    of people who said yes (``data-owner``, ``dpo``), ``residual_findings`` what the re-scan still found.
+    """
+
+    applied: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    residual_findings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """One principal asks to do one action with one asset towards one target at one stage and time."""
+    """One principal asks to do one action with one asset towards one target at one stage and time.
+
+    ``at`` is both clocks: facts count that were valid *and* known then.
+    """
 
     stage: Stage
     principal: str
@@ -44,13 +62,17 @@ class Question:
     asset: Asset
     target: Target
     at: datetime
+    discharged: Discharged = Discharged()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Policy's answer with its reasons. Never a bare bool: empty ``rules`` with ``permitted`` False is "no match".
 
-    ``errors`` non-empty always means not permitted. ``facts`` names the fact rows that were used.
+    ``errors`` non-empty always means not permitted. ``facts`` names the fact rows that were used, ``certainty`` the
+    weakest of theirs. ``obligations`` non-empty means: not permitted as it is, but if each of these is discharged and
+    its result re-scanned, asking again may be answered otherwise; each is ``NAME`` or ``NAME:PARAMETERS``, alternatives
+    joined by ``|``.
     """
 
     permitted: bool
@@ -60,3 +82,5 @@ class Verdict:
     facts: tuple[str, ...]
     policy_version: str
     errors: tuple[str, ...] = ()
+    obligations: tuple[str, ...] = ()
+    certainty: str = ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 
 from greylag.domain.errors import OperatorError
-from greylag.domain.repository import LEVELS
+from greylag.domain.labels import LEVELS
 from greylag.governance.facts.base import FactBase
 from greylag.governance.facts.values import (
     ANYWHERE,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import cedarpy
 
 from greylag.domain.errors import OperatorError
-from greylag.domain.repository import LEVELS
+from greylag.domain.labels import LEVELS
 from greylag.domain.stages import Stage
 from greylag.governance.facts import TARGET_KINDS, FactBase
 from greylag.governance.policy.pack import Pack, Rule, pack_error

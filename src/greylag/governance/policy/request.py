@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from greylag.domain.repository import LEVELS
+from greylag.domain.labels import LEVELS
 from greylag.domain.stages import Stage
 from greylag.governance.facts import ANYWHERE, OPERATOR, TARGET_KINDS, UNKNOWN, FactBase, TargetFact
 from greylag.governance.question import Question

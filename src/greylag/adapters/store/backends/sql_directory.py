@@ -14,7 +14,8 @@ from greylag.adapters.store.schema import person as people
 from greylag.adapters.store.schema import person_token as tokens
 from greylag.adapters.store.schema import repository as repositories
 from greylag.domain.errors import RequestRefused
-from greylag.domain.repository import LEVELS, ROLES, Person, Repository
+from greylag.domain.labels import LEVELS
+from greylag.domain.repository import ROLES, Person, Repository
 
 _SEQUENCER = "directory"
 _NAMES_SHOWN = 20
