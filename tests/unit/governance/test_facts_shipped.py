@@ -137,10 +137,10 @@ def test_what_should_be_loaded_is() -> None:
     laws = {row.row for row in shipped().rows}
     for name in (
         "gdpr-art-48", "gdpr-scc", "gdpr-tia", "gdpr-dpf", "gdpr-dpf-oversight", "gdpr-pseudonymised",
-        "data-act-art-28", "data-act-art-32", "dora-art-30-2-b", "dora-art-28-3", "nis2-supply-chain", "ehds-place", "hds-storage",
-        "sren-art-32", "secnumcloud-19-6", "c5", "ens", "ai-act-art-12", "ai-act-annex-iii", "ai-act-annex-i",
-        "uk-restricted-transfer", "nhs-offshoring", "uk-ss2-21", "ch-fadp-art-16", "cloud-act", "fisa-702",
-        "dsp-bulk-genomic", "dsp-bulk-identifiers", "hipaa-baa", "medicaid-offshore", "itar-120-54",
+        "data-act-art-28", "data-act-art-32", "dora-art-30-2-b", "dora-art-28-3", "nis2-supply-chain", "ehds-place",
+        "hds-storage", "sren-art-32", "secnumcloud-19-6", "c5", "ens", "ai-act-art-12", "ai-act-annex-iii",
+        "ai-act-annex-i", "uk-restricted-transfer", "nhs-offshoring", "uk-ss2-21", "ch-fadp-art-16", "cloud-act",
+        "fisa-702", "dsp-bulk-genomic", "dsp-bulk-identifiers", "hipaa-baa", "medicaid-offshore", "itar-120-54",
         "dpdp-negative-list", "rbi-payment-data", "pipl-art-38", "pipl-counter", "pipl-certification", "gba-contract",
         "ru-152fz-18-5", "sa-pdpl-art-29", "ae-pdpl", "ae-difc", "ae-adgm", "quebec-s-17", "pipeda", "app-8",
         "lgpd-art-33", "appi-art-28", "pipa-art-28-8", "pdpa-s-26", "seal", "gaia-x-labels", "cada-level-4",
