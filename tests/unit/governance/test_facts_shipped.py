@@ -128,7 +128,7 @@ def test_every_name_in_a_row_has_a_row() -> None:
         named = {*target.processing, *target.storage, *target.support, *target.control_plane}
         assert {name[5:] for name in named if name.startswith("zone:")} <= zones, target.name
         assert all(facts.place(name) for name in named if ":" in name and not name.startswith("zone:")), target.name
-        if target.processor and target.name != "host:package-registry":
+        if target.processor:
             assert {target.processor, *target.sub_processors} <= companies, target.name
     assert {row.regime for row in facts.adequacies()} == {"ch-fadp", "eu-gdpr", "uk-gdpr"}
 
@@ -333,7 +333,7 @@ def test_what_was_not_known_yet_does_not_decide() -> None:
     read = date(2026, 8, 5)
     assert "eu-us-dpf" in {row.name for row in on(day, known=read).adequacies()}
     assert "uk-us-bridge" not in {row.name for row in on(day, known=read).adequacies()}
-    assert uncovered("eu-gdpr", "DE", "US", WRITTEN, "dpf", known=day) == {"US"}
+    assert "US" in uncovered("eu-gdpr", "DE", "US", WRITTEN, "dpf", known=day)
 
 
 def test_the_united_kingdom_is_adequate_until_the_decision_runs_out() -> None:
