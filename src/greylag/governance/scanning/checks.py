@@ -18,9 +18,9 @@ _IBAN_LENGTHS = {
     "PK": 24, "PL": 28, "PS": 29, "PT": 25, "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SC": 31, "SE": 24, "SI": 19,
     "SK": 24, "SM": 27, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
 }  # fmt: skip
-_FILE_ENDINGS = frozenset(
-    "png jpg jpeg gif svg webp ico css js ts tsx jsx mjs py rb rs go java kt cs php html htm json yaml yml toml md txt"
-    " sh lock map woff ttf pdf zip gz whl jar dll exe local localdomain internal".split()
+_FILE_ENDINGS = re.compile(
+    r"png|jpe?g|gif|svg|webp|ico|css|[jt]sx?|mjs|py|rb|rs|go|java|kt|cs|php|html?|json|ya?ml|toml|md|txt|sh|lock|map|woff2?"
+    r"|ttf|pdf|zip|gz|whl|jar|dll|exe|local|localdomain|internal"
 )
 _PLACEHOLDERS = re.compile(
     r"(?i)example|changeme|change_me|placeholder|dummy|redacted|your[-_]|xxxx|\*\*\*\*|\.\.\.|^\$|\$\{|\{\{|^<|^%|^process\."
@@ -44,6 +44,10 @@ def digits(text: str) -> list[int]:
 
 def _varied(numbers: list[int]) -> bool:
     return len(set(numbers)) > 1
+
+
+def _weighed(numbers: list[int], weights: tuple[int, ...]) -> int:
+    return sum(number * weight for number, weight in zip(numbers, weights, strict=False))
 
 
 def luhn(text: str) -> bool:
@@ -107,7 +111,7 @@ def _mod_11_10(numbers: list[int]) -> bool:
 
 
 def nir(text: str) -> bool:
-    """INSEE: the French number of registration, key = 97 − n mod 97, Corsican departments as 19 and 18."""
+    """INSEE: the French number of registration, key = 97 - n mod 97, Corsican departments as 19 and 18."""
     plain = re.sub(r"\s", "", text).upper().replace("2A", "19").replace("2B", "18")
     return len(plain) == 15 and plain.isascii() and plain.isdigit() and 97 - int(plain[:13]) % 97 == int(plain[13:])
 
@@ -130,7 +134,7 @@ def bsn(text: str) -> bool:
     """Dutch citizen service number: the eleven test."""
     numbers = digits(text)
     weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
-    return len(numbers) == 9 and _varied(numbers) and sum(map(int.__mul__, numbers, weights)) % 11 == 0
+    return len(numbers) == 9 and _varied(numbers) and _weighed(numbers, weights) % 11 == 0
 
 
 def pesel(text: str) -> bool:
@@ -138,7 +142,7 @@ def pesel(text: str) -> bool:
     numbers = digits(text)
     if len(numbers) != 11 or not 1 <= (numbers[2] * 10 + numbers[3]) % 20 <= 12:
         return False
-    return sum(map(int.__mul__, numbers, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1))) % 10 == 0
+    return _weighed(numbers, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)) % 10 == 0
 
 
 def ahv(text: str) -> bool:
@@ -152,7 +156,7 @@ def resident_id(text: str) -> bool:
     numbers = [10 if sign in "xX" else ord(sign) - 48 for sign in text]
     if len(numbers) != 18 or not ("1900" <= text[6:10] <= "2100" and "01" <= text[10:12] <= "12"):
         return False
-    return sum(number * (2 ** (17 - place) % 11) for place, number in enumerate(numbers)) % 11 == 1
+    return sum(number * pow(2, 17 - place, 11) for place, number in enumerate(numbers)) % 11 == 1
 
 
 def aadhaar(text: str) -> bool:
@@ -187,7 +191,7 @@ def email(text: str) -> bool:
     local, _, domain = text.rpartition("@")
     ending = domain.rpartition(".")[2].lower()
     sound = not local.startswith(".") and not local.endswith(".") and ".." not in local
-    return sound and len(domain) <= 253 and ending not in _FILE_ENDINGS
+    return sound and len(domain) <= 253 and not _FILE_ENDINGS.fullmatch(ending)
 
 
 def public_address(text: str) -> bool:
@@ -232,8 +236,8 @@ CHECKS: Mapping[str, Callable[[str], bool]] = MappingProxyType(
     {
         check.__name__: check
         for check in (
-            aadhaar, ahv, birth_date, bsn, card, codice_fiscale, cpf, dni, email, generated, iban, luhn, nhs, nino, nir, pesel,
-            phone, public_address, random_text, resident_id, secret, ssn, steuer_id,
+            aadhaar, ahv, birth_date, bsn, card, codice_fiscale, cpf, dni, email, generated, iban, luhn, nhs, nino, nir,
+            pesel, phone, public_address, random_text, resident_id, secret, ssn, steuer_id,
         )
     }
 )  # fmt: skip

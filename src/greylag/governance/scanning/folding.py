@@ -1,7 +1,7 @@
-"""Making text plain before it is scanned, with the way back to where each character stood.
+r"""Making text plain before it is scanned, with the way back to where each character stood.
 
 Identifiers hide, mostly by accident: behind full-width digits, unusual spaces and dashes, invisible characters, and
-one level of escapes (``\\u0040``, ``%40``, ``&#64;``).
+one level of escapes (``\u0040``, ``%40``, ``&#64;``).
 """
 
 import re

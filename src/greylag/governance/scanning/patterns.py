@@ -40,7 +40,10 @@ class Cost:
 
 
 def compiled(pattern: str) -> tuple[re.Pattern[str], int]:
-    """Return ``pattern`` compiled and the most characters it can match. Raises ValueError saying what in it is not allowed, or that it could take too long."""
+    """Return ``pattern`` compiled and the most characters it can match.
+
+    Raises ValueError saying what in it is not allowed, or that it could take too long.
+    """
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"it has {len(pattern)} characters, at most {MAX_PATTERN} are allowed")
     body = pattern.removeprefix("(?i)").removeprefix("(?m)").removeprefix("(?im)")

@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from types import MappingProxyType
 
 from greylag.domain.labels import LEVELS, Label
+from greylag.governance.scanning.calling import CALLING_CODES
 from greylag.governance.scanning.checks import CHECKS, digits
 from greylag.governance.scanning.documents import Item, check_json, is_json, items
 from greylag.governance.scanning.folding import Folded, fold
@@ -23,18 +23,6 @@ _AFTER = 32
 _NUMBERS = re.compile(r"\d(?:\D{0,4}\d){3}")
 _BREAK = "\n\x00\n"
 _MAX_KEY = 256
-#: Country calling codes that belong to one jurisdiction (ITU-T E.164 list). ``+1`` and ``+7`` belong to several.
-CALLING_CODES = MappingProxyType(
-    dict(
-        pair.split(":") for pair in (
-            "20:EG 27:ZA 30:GR 31:NL 32:BE 33:FR 34:ES 36:HU 39:IT 40:RO 41:CH 43:AT 44:GB 45:DK 46:SE 47:NO 48:PL 49:DE"
-            " 51:PE 52:MX 54:AR 55:BR 56:CL 57:CO 60:MY 61:AU 62:ID 63:PH 64:NZ 65:SG 66:TH 81:JP 82:KR 84:VN 86:CN 90:TR"
-            " 91:IN 92:PK 94:LK 98:IR 212:MA 213:DZ 216:TN 234:NG 254:KE 351:PT 352:LU 353:IE 354:IS 356:MT 357:CY 358:FI"
-            " 359:BG 370:LT 371:LV 372:EE 380:UA 381:RS 385:HR 386:SI 420:CZ 421:SK 423:LI 852:HK 886:TW 962:JO 966:SA"
-            " 971:AE 972:IL 974:QA"
-        ).split()
-    )
-)  # fmt: skip
 
 
 class Scanner:
@@ -48,7 +36,7 @@ class Scanner:
         self.version = _version(every)
 
     def scan(self, text: str) -> Findings:
-        """Return what ``text`` holds. A text of more than `MAX_CHARACTERS` or `MAX_FINDINGS` gives ``complete`` False."""
+        """Return what ``text`` holds; more than `MAX_CHARACTERS` or `MAX_FINDINGS` give ``complete`` False."""
         complete = len(text) <= MAX_CHARACTERS
         view = _View(fold(text[:MAX_CHARACTERS]))
         found: list[Finding] = []
@@ -146,8 +134,8 @@ def _places(lowered: str, word: str) -> Iterator[int]:
 def _merged(spans: Iterable[tuple[int, int]], margin: int, length: int) -> Iterator[tuple[int, int]]:
     """Yield the spans with ``margin`` on both sides, those that then touch as one."""
     begun = ended = -1
-    for start, end in spans:
-        start, end = max(0, start - margin), min(length, end + margin)
+    for inner_start, inner_end in spans:
+        start, end = max(0, inner_start - margin), min(length, inner_end + margin)
         if begun >= 0 and start <= ended:
             ended = max(ended, end)
             continue

@@ -26,9 +26,10 @@ class Rule:
     ``key`` is the taxonomy class and ``level`` the least level of what holds a match; ``token`` is the word for it in
     pseudonyms and marks. One of ``context`` must stand near the match or at the head of its column. One of ``needs``
     (lower case) is in every match, or, where there is a context, in every text that has one; ``digits`` says that every
-    match holds four digits close together; ``width`` is the most characters a match has. ``check`` names one of `greylag.governance.scanning.checks.CHECKS`. ``origin`` is a
-    code, ``match:IBAN`` or ``match:phone``. ``ignore`` lists matches that are nobody's: whole, ``.suffix``,
-    ``@suffix`` or ``prefix@``. Where the pattern has a group ``value``, that group is the find.
+    match holds four digits close together; ``width`` is the most characters a match has. ``check`` names one of
+    `greylag.governance.scanning.checks.CHECKS`. ``origin`` is a code, ``match:IBAN`` or ``match:phone``. ``ignore``
+    lists matches that are nobody's: whole, ``.suffix``, ``@suffix`` or ``prefix@``. Where the pattern has a group
+    ``value``, that group is the find.
     """
 
     id: str
@@ -86,7 +87,7 @@ class Finding:
     """One find: which rule, what it is, and where, never shown with what it says.
 
     ``start`` and ``end`` are characters of the text, or of the JSON string or number that is the ``item``-th of its
-    document (in order of writing, keys counted); ``item`` −1 means the document as a whole. ``value`` is the text
+    document (in order of writing, keys counted); ``item`` -1 means the document as a whole. ``value`` is the text
     without invisible characters, for counting and for keyed marks; it is left out of the representation.
     """
 
@@ -143,7 +144,7 @@ def compact(value: str) -> str:
 
 @lru_cache(maxsize=4096)
 def heading_words(heading: str) -> frozenset[str]:
-    """Return the words of a column's heading: ``Transaction-Date``, ``transactionDate`` → transaction, date, …
+    """Return the words of a column's heading: ``Transaction-Date``, ``transactionDate`` → transaction, date.
 
     The whole heading, joined by ``_``, is one of them.
     """
