@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 class RegimeFacts(Protocol):
     """What facts say about which bodies of law follow data (`greylag.governance.facts.FactBase`)."""
 
-    def regimes_of(self, classes: Iterable[str], origins: Iterable[str], /) -> tuple[str, ...]:
+    def regimes_of(self, classes: tuple[str, ...], origins: tuple[str, ...], /) -> tuple[str, ...]:
         """Return the regimes that follow data of these classes from these origins."""
         ...
 
