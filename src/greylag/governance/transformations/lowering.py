@@ -68,7 +68,7 @@ def _level(label: Label, transformation: Transformation, kept: set[str], said: L
     harmless = {key for each in TRANSFORMATIONS.values() for key in each.adds}
     if floor is None or not kept <= set(floor.classes) | harmless:
         return label.level
-    lowest = transformation.lowers.get(label.level, label.level)
+    lowest = dict(transformation.lowers).get(label.level, label.level)
     return min((max((lowest, floor.level, said.level), key=LEVELS.index), label.level), key=LEVELS.index)
 
 
