@@ -20,6 +20,7 @@ from greylag.governance.datamap.values import (
     Flow,
     Gaps,
     Located,
+    PlaceUse,
     Query,
     Reader,
     Standing,
@@ -28,6 +29,7 @@ from greylag.governance.datamap.values import (
 
 __all__ = [
     "DECLARED", "OBSERVED", "UNKNOWN_PLACE", "AssetName", "Coverage", "DataMap", "Decided", "Declassified", "Flow",
-    "Gaps", "Limits", "Located", "Observed", "PersonRoles", "Query", "Reader", "Shown", "Standing", "Standings", "Step",
-    "Trails", "copies_of", "map_document", "map_of", "path_of", "project", "read_entry", "who_can_read",
+    "Gaps", "Limits", "Located", "Observed", "PersonRoles", "PlaceUse", "Query", "Reader", "Shown", "Standing",
+    "Standings", "Step", "Trails", "copies_of", "map_document", "map_of", "path_of", "project", "read_entry",
+    "who_can_read",
 ]  # fmt: skip

@@ -19,6 +19,10 @@ def map_document(found: DataMap) -> dict[str, object]:
         "facts_day": found.facts_day,
         "coverage": _coverage(found.coverage),
         "kinds": list(found.kinds),
+        "places": [
+            {"code": use.code, "observed": use.observed, "declared": use.declared, "unknown": use.unknown}
+            for use in found.uses
+        ],
         "located": [_located(each) for each in found.located],
         "readers": [_reader(each) for each in found.readers],
         "path": [_step(each) for each in found.steps],
@@ -89,7 +93,7 @@ def _located(each: Located) -> dict[str, object]:
 
 def _step(step: Step) -> dict[str, object]:
     return {
-        "at": step.at, "stage": step.stage, "action": step.action, "principal": step.principal,
+        "index": step.index, "at": step.at, "stage": step.stage, "action": step.action, "principal": step.principal,
         "asset": _asset(step.asset), "from": step.origin, "to": _target(step.target), "decision_id": step.decision_id,
         "permitted": step.permitted, "rules": list(step.rules), "outcome": step.outcome,
         "observed_place": step.observed_place, "reading": step.reads, "platform_hop": step.own,
@@ -100,6 +104,7 @@ def _flow(flow: Flow) -> dict[str, object]:
     return {
         "stage": flow.stage, "asset_kind": flow.kind, "from": flow.origin, "to": _target(flow.target),
         "platform_hop": flow.own, "permitted": flow.permitted, "refused": flow.refused, "arrived": flow.arrived,
+        "from_jurisdictions": list(flow.origin_codes), "to_jurisdictions": list(flow.codes),
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from greylag.governance.datamap.values import (
     Flow,
     Gaps,
     Located,
+    PlaceUse,
     Query,
     Standing,
     Step,
@@ -66,9 +67,10 @@ def map_of(
         entries=trails.entries,
         facts_day=facts.valid.isoformat(),
         coverage=_coverage(trails, here, standings),
+        uses=_uses(trails, here, standings),
         located=tuple(located),
         steps=walked,
-        flows=_flows(trails, found, query)[: bounds.flows],
+        flows=_flows(trails, found, query, standings)[: bounds.flows],
         readers=who_can_read(located, walked, people),
         declassified=tuple(each for each in trails.declassified if _concerns(trails, each, query)),
         gaps=Gaps(
@@ -135,6 +137,7 @@ def _step(trails: Trails, hop: Hopped, trail: Trail) -> Step:
         origin=decided.origin, target=decided.target, at=decided.at, decision_id=decided.decision_id,
         permitted=decided.permitted, rules=decided.rules, outcome=hop.outcome, observed_place=hop.place,
         reads=reads(decided), own=not decided.task_id,
+        index=hop.number - 1,
     )  # fmt: skip
 
 
@@ -149,7 +152,21 @@ def _coverage(trails: Trails, here: Iterable[Trail], standings: Standings) -> Co
     return Coverage(len(values), values.count(2), values.count(1), values.count(0))
 
 
-def _flows(trails: Trails, found: Iterable[Trail], query: Query) -> tuple[Flow, ...]:
+def _uses(trails: Trails, here: Iterable[Trail], standings: Standings) -> tuple[PlaceUse, ...]:
+    counts: dict[str, list[int]] = {}
+    for trail in here:
+        if erasure_of(trails, trail) is not None:
+            continue
+        standing = standings.of(trail.target)
+        evidence = evidence_of(trail, standing, standings)[0]
+        seen = standings.jurisdictions(trail.place) if evidence == OBSERVED else ()
+        for code in seen or standing.residency:
+            counts.setdefault(code, [0, 0, 0])[_STRENGTH[evidence]] += 1
+    uses = [PlaceUse(code, each[2], each[1], each[0]) for code, each in counts.items()]
+    return tuple(sorted(uses, key=lambda use: (-use.total, use.code)))
+
+
+def _flows(trails: Trails, found: Iterable[Trail], query: Query, standings: Standings) -> tuple[Flow, ...]:
     counts: dict[tuple[str, str, str, Target, bool], list[int]] = {}
     if query.everything:
         counts = {key: list(each) for key, each in trails.overflow.items()}
@@ -160,8 +177,12 @@ def _flows(trails: Trails, found: Iterable[Trail], query: Query) -> tuple[Flow, 
             for index in range(3):
                 total[index] += each[index]
     flows = [
-        Flow(stage, kind, origin, target, own, *each) for (stage, kind, origin, target, own), each in counts.items()
-    ]
+        Flow(
+            stage, kind, origin, target, own, permitted, refused, arrived,
+            standings.jurisdictions(origin) or (UNKNOWN,), standings.of(target).residency,
+        )
+        for (stage, kind, origin, target, own), (permitted, refused, arrived) in counts.items()
+    ]  # fmt: skip
     return tuple(sorted(flows, key=lambda flow: (-flow.permitted - flow.refused, _flow_name(flow))))
 
 

@@ -47,7 +47,8 @@ def _people(steps: Sequence[Step], people: Sequence[PersonRoles]) -> list[Reader
     found = []
     for name in sorted({*roles, *seen}):
         times, refused, last = seen.get(name, [0, 0, ""])
-        why = f"may ask for it as {roles[name]}; each reading is decided" if name in roles else "on record"
+        may = f"may ask for it as {roles[name]}; each reading is decided" if name in roles else ""
+        why = may or "asked for it, read it or was refused it"
         found.append(Reader("person", name, why, int(str(times)), int(str(refused)), str(last)))
     return found
 
@@ -83,16 +84,28 @@ def _companies(copies: Sequence[Located]) -> list[Reader]:
 
 
 def _states(copies: Sequence[Located]) -> list[Reader]:
-    why: dict[str, set[str]] = {}
+    compels: dict[str, set[str]] = {}
+    holds: dict[str, set[str]] = {}
     for each in copies:
         standing = each.standing
         for code in standing.control:
             if code != OPERATOR:
-                why.setdefault(code, set()).add(f"can compel {standing.processor}")
+                name = standing.processor if standing.known else f"{each.target.kind} {each.target.name}"
+                compels.setdefault(code, set()).add(name)
         for code in standing.residency:
             if code not in (ANYWHERE, UNKNOWN):
-                why.setdefault(code, set()).add(f"its territory holds {each.target.kind} {each.target.name}")
-    return [Reader("state", code, _some(reasons)) for code, reasons in sorted(why.items())]
+                holds.setdefault(code, set()).add(f"{each.target.kind} {each.target.name}")
+    return [
+        Reader(
+            "state", code,
+            "; ".join(
+                f"{verb} {_some(names[code])}"
+                for verb, names in (("can compel", compels), ("its territory holds", holds))
+                if code in names
+            ),
+        )
+        for code in sorted({*compels, *holds})
+    ]  # fmt: skip
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:

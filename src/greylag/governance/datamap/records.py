@@ -54,10 +54,12 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was seen after a hop. ``place`` is where it was, as the other side says or the platform saw; may be empty."""
+    """What was seen after a hop. ``place`` is where it was, as the other side says or the platform saw, or empty."""
 
     decision_id: str
     at: str
+    stage: str
+    region: str
     outcome: str
     place: str
     facts: tuple[tuple[str, str | int], ...] = ()
@@ -127,7 +129,10 @@ def _observed(entry: Entry) -> Observed | None:
         for name, value in list(seen.items())[:MAX_ITEMS]
         if isinstance(value, str | int) and not isinstance(value, bool)
     )
-    return Observed(decision_id, _at(entry), outcome, _text(seen, "observed_place"), plain)
+    return Observed(
+        decision_id, _at(entry), _text(entry, "stage"), _text(entry, "region"), outcome,
+        _text(seen, "observed_place"), plain,
+    )  # fmt: skip
 
 
 def _declassified(entry: Entry) -> Declassified | None:

@@ -7,13 +7,13 @@ from greylag.governance.datamap.records import Declassified
 from greylag.governance.question import Target
 
 #: How sure a place is. ``observed``: the platform saw the bytes arrive where it knows the place, or the other side
-#: named the place in its reply. ``declared``: a decision and the facts say so, nobody saw it. ``unknown``: no fact says.
+#: named the place in its reply. ``declared``: a decision and facts say so, nobody saw it. ``unknown``: no fact says.
 OBSERVED, DECLARED, UNKNOWN_PLACE = "observed", "declared", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Whose data; empty fields don't narrow. ``people``: subject marks and principals (``person:NAME``), any of them."""
+    """Whose data; an empty field does not narrow. ``people``: any of these subject marks or principals."""
 
     repository: str = ""
     task_id: str = ""
@@ -91,7 +91,7 @@ class Step:
     """One hop of an asset: asked at ``at``, decided, and what was seen of it (``outcome``, empty where nothing was).
 
     ``reads`` is True where somebody looked at what stays where it is: the principal got to know it, it did not move.
-    ``own`` marks the platform's own hops, which belong to no task.
+    ``own`` marks the platform's own hops, which belong to no task. ``index`` counts the ledger's entries from 0.
     """
 
     asset: AssetName
@@ -108,6 +108,7 @@ class Step:
     observed_place: str
     reads: bool
     own: bool
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,10 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """All hops of one kind of asset from one origin to one target at one stage, counted."""
+    """All hops of one kind of asset from one origin to one target at one stage, counted.
+
+    ``origin_codes`` and ``codes`` are the jurisdictions of both ends, ``unknown`` and ``anywhere`` among them.
+    """
 
     stage: str
     kind: str
@@ -138,6 +142,23 @@ class Flow:
     permitted: int
     refused: int
     arrived: int
+    origin_codes: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceUse:
+    """How many copies are in one jurisdiction (or ``anywhere``, ``unknown``), by evidence; one may count in several."""
+
+    code: str
+    observed: int
+    declared: int
+    unknown: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.observed + self.declared + self.unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +207,7 @@ class DataMap:
     located: tuple[Located, ...]
     steps: tuple[Step, ...]
     flows: tuple[Flow, ...]
+    uses: tuple[PlaceUse, ...]
     readers: tuple[Reader, ...]
     declassified: tuple[Declassified, ...]
     gaps: Gaps
