@@ -168,9 +168,7 @@ class CedarPolicy:
             )
         return verdict
 
-    def _remedies(
-        self, asked: Asked, rules: Sequence[Rule], texts: Mapping[str, str], snapshot: Snapshot
-    ) -> list[str]:
+    def _remedies(self, asked: Asked, rules: Sequence[Rule], texts: Mapping[str, str], snapshot: Snapshot) -> list[str]:
         found = [_filled(remedy, texts) for rule in rules for remedy in rule.remedies]
         found += [_filled(f"none: {rule.no_remedy}", texts) for rule in rules if rule.no_remedy]
         return self._alternatives(asked, snapshot) + found if rules else self._openings(asked, snapshot)
