@@ -86,7 +86,7 @@ def evidence_of(trail: Trail, standing: Standing, standings: Standings) -> tuple
     Observed: the other side named a place that can be found, or the operator's own target, at a known place, confirmed
     the arrival. That a company's target answered says that bytes arrived, and nothing of where.
     """
-    seen = standings.jurisdictions(trail.place)
+    seen = standings.jurisdictions(trail.place, standing.processor)
     if seen and ANYWHERE not in seen:
         declared = set(standing.residency)
         open_ended = not declared.isdisjoint({ANYWHERE, UNKNOWN}) or not standing.known
@@ -159,7 +159,7 @@ def _uses(trails: Trails, here: Iterable[Trail], standings: Standings) -> tuple[
             continue
         standing = standings.of(trail.target)
         evidence = evidence_of(trail, standing, standings)[0]
-        seen = standings.jurisdictions(trail.place) if evidence == OBSERVED else ()
+        seen = standings.jurisdictions(trail.place, standing.processor) if evidence == OBSERVED else ()
         for code in seen or standing.residency:
             counts.setdefault(code, [0, 0, 0])[_STRENGTH[evidence]] += 1
     uses = [PlaceUse(code, each[2], each[1], each[0]) for code, each in counts.items()]

@@ -13,6 +13,8 @@ NOT_KNOWN = Standing(
 _CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,4})?")
 #: What endpoints say where they do not say a place.
 _NO_PLACE = frozenset({"", "unknown", "not_available", "n/a", "none"})
+#: How endpoints name a zone, and how the facts do.
+_ZONES = {"EU": "EU27"}
 
 
 class Standings:
@@ -51,15 +53,18 @@ class Standings:
             rows=tuple(sorted(each.row for each in facts.rows_behind(row))),
         )
 
-    def jurisdictions(self, place: str) -> tuple[str, ...]:
-        """Return the jurisdictions an observed ``place`` names: by a place's row, a zone or an ISO code; else none."""
+    def jurisdictions(self, place: str, processor: str = "") -> tuple[str, ...]:
+        """Return the jurisdictions an observed ``place`` names; none where it names none that can be found.
+
+        A place's row (also as ``PROCESSOR:PLACE``, as vendors' places are named), a zone, or an ISO code.
+        """
         if place.lower() in _NO_PLACE:
             return ()
-        row = self.facts.place(place)
+        row = self.facts.place(place) or self.facts.place(f"{processor}:{place}")
         if row is not None:
             return tuple(code for code in row.jurisdictions if code != UNKNOWN)
         code = place.upper()
-        zone = self.facts.zone(code) if len(code) <= 40 else None
+        zone = self.facts.zone(_ZONES.get(code, code))
         if zone:
             return tuple(sorted(zone))
         if code == "GLOBAL":
