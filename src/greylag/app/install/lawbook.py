@@ -2,13 +2,14 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
 from greylag.domain.errors import OperatorError
-from greylag.governance.facts import Basis, FactBook, own_target, parse_facts
+from greylag.governance.facts import Basis, FactBook, own_target, parse_facts, require_sound
 from greylag.governance.policy import Pack, parse_pack
 from greylag.governance.world import World
 
@@ -42,7 +43,16 @@ def read_book(settings: Settings, home: Path, *, own: Sequence[tuple[str, str]],
     book = rows.overlaid_with(book)
     for path in fact_files(home):
         book = book.overlaid_with(parse_facts(_toml(path), variables))
-    return book.known_by(today)
+    return require_sound(_known_by(book, today))
+
+
+def _known_by(book: FactBook, today: date) -> FactBook:
+    """Return ``book`` with no row known later than ``today``."""
+    late = [row for row in book.rows if (row.basis.known_from or row.basis.retrieved) > today]
+    if not late:
+        return book
+    rows = [row for row in book.rows if row not in late]
+    return FactBook((*rows, *(replace(row, basis=replace(row.basis, known_from=today)) for row in late)))
 
 
 def fact_files(home: Path) -> list[Path]:
