@@ -57,13 +57,15 @@ def world_svg(found: DataMap, *, alone: bool = True) -> str:
     """Return ``found`` on a world map; see `greylag.app.atlas.drawing.frame` for ``alone``.
 
     A disc means that every copy there is observed, a diamond that some are only declared; what has no place stands in
-    the box. Countries with a dashed edge can compel somebody who holds a copy.
+    the box. A country without a mark but with colour is one of several where copies may be. Countries with a dashed
+    edge can compel somebody who holds a copy.
     """
     ground = world()
-    uses = [use for use in found.uses if use.code not in _NOWHERE and ground.at(use.code) is not None]
-    nowhere = [use for use in found.uses if use not in uses]
+    placed = [use for use in found.uses if use.code not in _NOWHERE and ground.at(use.code) is not None]
+    uses = [use for use in placed if use.total]
+    nowhere = [use for use in found.uses if use not in placed]
     arcs = _arcs(found.flows, ground)
-    rows = list(_rows(found, uses, arcs[_MOST_ARCS:], ground))
+    rows = list(_rows(placed, uses, len(arcs), ground))
     height = ground.height + 12 + _ROW * (len(rows) + 1)
     parts = [
         f'<rect class="sea" width="{ground.width}" height="{height}"/>',
@@ -79,7 +81,7 @@ def world_svg(found: DataMap, *, alone: bool = True) -> str:
 def _told(found: DataMap) -> str:
     share = found.coverage
     places = "; ".join(
-        f"{use.code}: {use.observed} observed, {use.declared} declared"
+        f"{use.code}: {use.observed} observed, {use.declared} declared, {use.spread} there or elsewhere"
         for use in found.uses[:30]
         if use.code != UNKNOWN
     )
@@ -102,7 +104,7 @@ def _marks(uses: Sequence[PlaceUse], ground: World) -> Iterator[str]:
     taken: list[tuple[float, float]] = []
     for use in uses:
         x, y = ground.at(use.code) or (0, 0)
-        size = min(16.0, 6 + 2 * math.log10(1 + use.total))
+        size = min(13.0, 6 + 2 * math.log10(1 + use.total))
         yield mark(x, y, "declared" if use.declared or use.unknown else "observed", size)
         spot = _spot(x, y, size, taken)
         if spot is not None:
@@ -123,7 +125,10 @@ def _box(nowhere: Sequence[PlaceUse]) -> Iterator[str]:
     if not nowhere:
         return
     x, y = _BOX
-    rows = [f"{use.code}: {use.total}" + ("" if use.code in _NOWHERE else " (not on this map)") for use in nowhere[:3]]
+    rows = [
+        f"{use.code}: {use.total + use.spread}" + ("" if use.code in _NOWHERE else " (not on this map)")
+        for use in nowhere[:3]
+    ]
     if len(nowhere) > len(rows):
         rows.append(f"… {len(nowhere) - len(rows)} more")
     yield f'<rect class="box" x="{x}" y="{y}" width="236" height="{40 + 32 * len(rows)}" rx="6"/>'
@@ -170,7 +175,7 @@ def _arc(arc: Arc) -> str:
     return drawn
 
 
-def _rows(found: DataMap, uses: Sequence[PlaceUse], left: Sequence[Arc], ground: World) -> Iterator[str]:
+def _rows(placed: Sequence[PlaceUse], uses: Sequence[PlaceUse], arcs: int, ground: World) -> Iterator[str]:
     yield "● all observed   ◆ some only declared   ▲ no single place"
     yield "Dashed line: refused. Dashed edge: a state that can compel a holder."
     for use in uses[:_MOST_ROWS]:
@@ -179,7 +184,12 @@ def _rows(found: DataMap, uses: Sequence[PlaceUse], left: Sequence[Arc], ground:
         yield f"{sign} {use.code} {country.name}: {use.observed} observed, {use.declared} declared"
     if len(uses) > _MOST_ROWS:
         yield f"… {len(uses) - _MOST_ROWS} more places"
-    if left:
-        yield f"… {len(left)} more crossings"
-    if not found.uses:
-        yield "Nothing is anywhere: the ledger lets nothing go."
+    spread = sorted(use.code for use in placed if use.spread)
+    if spread:
+        more = f" and {len(spread) - 12} more" if len(spread) > 12 else ""
+        yield f"Coloured: up to {max(use.spread for use in placed)} copies are in one or several of"
+        yield f"   {', '.join(spread[:12])}{more}"
+    if arcs > _MOST_ARCS:
+        yield f"… {arcs - _MOST_ARCS} more crossings"
+    if not placed:
+        yield "No place on the map is known to hold anything."

@@ -20,7 +20,10 @@ def map_document(found: DataMap) -> dict[str, object]:
         "coverage": _coverage(found.coverage),
         "kinds": list(found.kinds),
         "places": [
-            {"code": use.code, "observed": use.observed, "declared": use.declared, "unknown": use.unknown}
+            {
+                "code": use.code, "observed": use.observed, "declared": use.declared, "unknown": use.unknown,
+                "one_of_several": use.spread,
+            }
             for use in found.uses
         ],
         "located": [_located(each) for each in found.located],

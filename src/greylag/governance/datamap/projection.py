@@ -160,10 +160,11 @@ def _uses(trails: Trails, here: Iterable[Trail], standings: Standings) -> tuple[
         standing = standings.of(trail.target)
         evidence = evidence_of(trail, standing, standings)[0]
         seen = standings.jurisdictions(trail.place, standing.processor) if evidence == OBSERVED else ()
-        for code in seen or standing.residency:
-            counts.setdefault(code, [0, 0, 0])[_STRENGTH[evidence]] += 1
-    uses = [PlaceUse(code, each[2], each[1], each[0]) for code, each in counts.items()]
-    return tuple(sorted(uses, key=lambda use: (-use.total, use.code)))
+        codes = seen or standing.residency
+        for code in codes:
+            counts.setdefault(code, [0, 0, 0, 0])[_STRENGTH[evidence] if len(codes) == 1 else 3] += 1
+    uses = [PlaceUse(code, each[2], each[1], each[0], each[3]) for code, each in counts.items()]
+    return tuple(sorted(uses, key=lambda use: (-use.total, -use.spread, use.code)))
 
 
 def _flows(trails: Trails, found: Iterable[Trail], query: Query, standings: Standings) -> tuple[Flow, ...]:

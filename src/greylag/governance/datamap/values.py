@@ -148,16 +148,21 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class PlaceUse:
-    """How many copies are in one jurisdiction (or ``anywhere``, ``unknown``), by evidence; one may count in several."""
+    """How many copies are in one jurisdiction (or ``anywhere``, ``unknown``), by evidence.
+
+    ``spread`` counts those besides whose target works or keeps in several jurisdictions: they may be in any of them,
+    and count in each.
+    """
 
     code: str
     observed: int
     declared: int
     unknown: int
+    spread: int = 0
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Those that are here and nowhere else."""
         return self.observed + self.declared + self.unknown
 
 

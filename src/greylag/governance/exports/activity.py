@@ -30,8 +30,8 @@ class Period:
 class Use:
     """All decisions at one stage for one repository, one label and one target, added up.
 
-    ``label`` has no derivations; ``subjects`` in it is the largest estimate seen. ``moved`` tells what went there (or was
-    refused to) from readings, choices and retention. ``decisions`` and ``denials`` are the first few ids.
+    ``label`` has no derivations; ``subjects`` in it is the largest estimate seen. ``moved`` tells what went there (or
+    was refused to) from readings, choices and retention. ``decisions`` and ``denials`` are the first few ids.
     """
 
     repository: str

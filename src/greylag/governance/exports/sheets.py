@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: A spreadsheet takes a cell that begins so for a formula (CWE-1236); a quote in front makes it text.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+#: A spreadsheet takes what begins so (also in full width) for a formula (CWE-1236); a quote in front makes it text.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,7 @@ class Sheet:
 def sheet_csv(sheet: Sheet) -> str:
     """Return ``sheet`` as CSV (RFC 4180: CRLF, quoted throughout) without its notes.
 
-    A cell that a spreadsheet could take for a formula gets a quote in front; text that is no number and only begins with
-    a sign does so too, which is the price.
+    A cell that a spreadsheet could take for a formula gets a quote in front, harmless ones with a sign among them.
     """
     lines = [[column.name for column in sheet.columns], *sheet.rows]
     return "".join(",".join(_cell(cell) for cell in line) + "\r\n" for line in lines)
