@@ -75,7 +75,7 @@ def map_of(
         declassified=tuple(each for each in trails.declassified if _concerns(trails, each, query)),
         gaps=Gaps(
             unread=trails.unread, untracked=trails.untracked, older_steps=trails.older_steps,
-            unmatched=trails.unmatched, more_located=len(here) - len(newest), more_steps=len(steps) - len(latest),
+            unmatched=trails.unmatched, crowded=_crowded(trails, query), more_located=len(here) - len(newest), more_steps=len(steps) - len(latest),
         ),
     )  # fmt: skip
 
@@ -197,6 +197,13 @@ def _concerns(trails: Trails, each: Declassified, query: Query) -> bool:
         return False
     repository = each.repository or trails.repository_of.get(each.task_id, "")
     return not query.repository or repository == query.repository
+
+
+def _crowded(trails: Trails, query: Query) -> int:
+    if not query.people:
+        return 0
+    wider = trails.trails(Query(query.repository, query.task_id))
+    return sum(trail.crowded and trail.located and not trail.names_any(query.people) for trail in wider)
 
 
 def _order(each: Located) -> tuple[str, ...]:

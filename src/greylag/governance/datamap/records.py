@@ -10,7 +10,7 @@ from greylag.domain.labels import LEVELS, Label
 from greylag.governance.question import Target
 
 MAX_TEXT = 512
-MAX_ITEMS = 64
+MAX_ITEMS = 128
 #: A level that no entry states; it counts as the highest wherever levels are compared.
 UNKNOWN_LABEL = Label("restricted", derived_by=("unknown",))
 

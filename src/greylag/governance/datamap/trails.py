@@ -12,6 +12,7 @@ from greylag.domain.labels import Label
 from greylag.governance.datamap.records import Decided, Declassified, Entry, Observed, read_entry
 from greylag.governance.datamap.values import AssetName, Query
 from greylag.governance.question import Target
+from greylag.governance.subjects import MORE
 
 #: Outcomes by which bytes are known to have arrived, and those by which they are known not to have left.
 ARRIVED = frozenset(
@@ -25,7 +26,7 @@ ERASED = frozenset({"erased", "deleted"})
 _ERASING = ("erase", "delete")
 _KEPT_DECISIONS = 8
 _KEPT_STEPS = 32
-_KEPT_PEOPLE = 64
+_KEPT_PEOPLE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ class Trail:
     def located(self) -> bool:
         """Whether the asset was let go to the target and is not known to have stayed."""
         return self.left > 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the asset names more people than its marks tell."""
+        return MORE in self.subjects
 
     def names_any(self, people: frozenset[str]) -> bool:
         """Whether one of ``people`` is a subject of the asset, or asked for one of its hops other than a reading."""

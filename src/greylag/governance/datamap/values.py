@@ -186,14 +186,16 @@ class Gaps:
     """What this map does not hold, in numbers. All zero: it holds everything the ledger says.
 
     ``unread`` entries make no sense; of ``untracked`` decisions only flows are counted; ``older_steps`` were dropped
-    first; ``unmatched`` outcomes belong to no decision that is remembered; ``more_located`` and ``more_steps`` are
-    tracked and left out of this answer.
+    first; ``unmatched`` outcomes belong to no decision that is remembered; ``crowded`` assets name more people than is
+    marked, so that they may name those who are asked for; ``more_located`` and ``more_steps`` are tracked and left out
+    of this answer.
     """
 
     unread: int = 0
     untracked: int = 0
     older_steps: int = 0
     unmatched: int = 0
+    crowded: int = 0
     more_located: int = 0
     more_steps: int = 0
 
