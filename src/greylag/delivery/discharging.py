@@ -4,12 +4,14 @@ Content is changed by a registered transformation under a key of the task, looke
 People's yes is looked up, never made up. What can't be met is not met in part.
 """
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from greylag.adapters.models.port import Restorer
+from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import Label
 from greylag.domain.signoff import SignOff, roles_covered
 from greylag.egress.door import Discharge
@@ -18,7 +20,7 @@ from greylag.governance.facts import FactBase
 from greylag.governance.policy.obligations import Obligation, Step, parse_obligation
 from greylag.governance.question import Discharged
 from greylag.governance.scanning import Scanner
-from greylag.governance.transformations import PseudonymRestorer, derived_key, discharge, open_mapping
+from greylag.governance.transformations import DischargeResult, PseudonymRestorer, derived_key, discharge, open_mapping
 
 #: How many tasks' pseudonyms are kept at hand.
 _TASKS = 256
@@ -119,13 +121,10 @@ class Discharger:
         return _applied(made, made.content, made.label, str(step), made.done.residual_findings) if kept else None
 
     def _transformed(self, hop: Hop, made: Discharge, step: Step) -> Discharge | None:
-        result = discharge(
-            step.name, made.content, made.label, self._scanner, media_type=_media_type(hop, made.content),
-            key=self._pseudonyms.key_of(hop.task_id),
-            parameters={"task": hop.task_id, "link": self._link(hop.task_id)}
-            if step.name == "link-instead-of-content"
-            else {},
-        )  # fmt: skip
+        try:
+            result = self._result(hop, made, step)
+        except RequestRefused:  # content it can't change safely: then it doesn't go, and the verdict says why
+            return None
         if not result.ok:
             return None
         if result.mapping is not None:
@@ -137,6 +136,15 @@ class Discharger:
         changed = _applied(made, result.content, result.label, step.name, result.residual_findings)
         return Discharge(changed.content, changed.label, changed.done, records)
 
+    def _result(self, hop: Hop, made: Discharge, step: Step) -> DischargeResult:
+        return discharge(
+            step.name, made.content, made.label, self._scanner, media_type=_media_type(hop, made.content),
+            key=self._pseudonyms.key_of(hop.task_id),
+            parameters={"task": hop.task_id, "link": self._link(hop.task_id)}
+            if step.name == "link-instead-of-content"
+            else {},
+        )  # fmt: skip
+
 
 def _applied(made: Discharge, content: bytes, label: Label, name: str, residual: int) -> Discharge:
     done = Discharged(tuple(sorted({*made.done.applied, name})), made.done.approvals, residual)
@@ -144,6 +152,11 @@ def _applied(made: Discharge, content: bytes, label: Label, name: str, residual:
 
 
 def _media_type(hop: Hop, content: bytes) -> str:
-    if hop.asset.kind == "prompt" or content[:1] in (b"{", b"["):
-        return "application/json"
-    return "text/plain"
+    """Say what ``content`` is by what it is: nobody's word for it is taken."""
+    if hop.asset.kind != "prompt" and content[:1] not in (b"{", b"["):
+        return "text/plain"
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return "text/plain"
+    return "application/json"
