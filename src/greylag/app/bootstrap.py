@@ -122,7 +122,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     labels = Labels(scanner, policy.facts_today, region, region_key(places.cell / "keys", "subjects"), pseudonyms)
     discharger = Discharger(
         scanner, policy.facts_today, pseudonyms, sign_offs=control.directory.sign_offs,
-        link=settings.server.task_page, now=clock.now,
+        repository=control.directory.repository,        link=settings.server.task_page, now=clock.now,
     )  # fmt: skip
     door = Door(policy, ledger, clock, region, discharger)
     models = choose_models(settings, clock)

@@ -48,8 +48,8 @@ from greylag.delivery.labelling import Labels
 from greylag.domain.errors import GreylagError
 from greylag.domain.events import TaskReceived
 from greylag.domain.ids import TaskId, derived_id
-from greylag.domain.references import Reference
 from greylag.domain.labels import Label
+from greylag.domain.references import Reference
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop

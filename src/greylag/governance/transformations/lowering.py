@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 class RegimeFacts(Protocol):
     """What facts say about which bodies of law follow data (`greylag.governance.facts.FactBase`)."""
 
-    def regimes_of(self, classes: Iterable[str], origins: Iterable[str], /) -> tuple[str, ...]:
+    def regimes_of(self, classes: tuple[str, ...], origins: tuple[str, ...], /) -> tuple[str, ...]:
         """Return the regimes that follow data of these classes from these origins."""
         ...
 
@@ -68,7 +68,7 @@ def _level(label: Label, transformation: Transformation, kept: set[str], said: L
     harmless = {key for each in TRANSFORMATIONS.values() for key in each.adds}
     if floor is None or not kept <= set(floor.classes) | harmless:
         return label.level
-    lowest = transformation.lowers.get(label.level, label.level)
+    lowest = dict(transformation.lowers).get(label.level, label.level)
     return min((max((lowest, floor.level, said.level), key=LEVELS.index), label.level), key=LEVELS.index)
 
 

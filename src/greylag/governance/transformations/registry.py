@@ -1,7 +1,7 @@
 """The transformations there are. A label is lowered by one of these or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from greylag.governance.scanning.values import Findings
@@ -17,9 +17,9 @@ class Transformation:
     """One registered transformation, and what it may do to a label.
 
     ``scope``: classes whose finds it must leave none of (empty: all). ``removes``: classes that are gone by the way it
-    works, found or not (``*``: all). ``adds``: classes of what it makes. ``lowers``: pairs (from, to) of levels it may take a label
-    between. ``gives`` is the media type of the result where it is another. ``replaces`` True: nothing of the input is
-    left as it was written, so every class found in it is gone. ``opaque``: nobody without the key can read it.
+    works, found or not (``*``: all). ``adds``: classes of what it makes. ``lowers``: (from, to), levels it may take a
+    label between. ``gives``: the media type of the result where it is another. ``replaces``: nothing of the input is
+    left as it was written. ``opaque``: nobody without the key can read it.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Transformation:
     scope: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
-    lowers: Mapping[str, str] = MappingProxyType({})
+    lowers: tuple[tuple[str, str], ...] = ()
     gives: str = ""
     replaces: bool = False
     opaque: bool = False
@@ -61,7 +61,7 @@ _OF_ROWS = (
     "finance.transaction", "user.account", "user.contact", "user.device", "user.financial", "user.government_id",
     "user.name", "user.unique_id",
 )  # fmt: skip
-_TO_INTERNAL = MappingProxyType({"restricted": "internal", "confidential": "internal"})
+_TO_INTERNAL = (("restricted", "internal"), ("confidential", "internal"))
 
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(
     {
@@ -69,7 +69,7 @@ TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(
         for each in (
             Transformation(
                 "pseudonymise", "1", {}, pseudonymise, scope=IDENTIFIERS, adds=("user", "user.unique_id.pseudonymous"),
-                lowers=MappingProxyType({"confidential": "internal"}),
+                lowers=(("confidential", "internal"),),
             ),
             Transformation("redact", "1", {}, redact, lowers=_TO_INTERNAL),
             Transformation(

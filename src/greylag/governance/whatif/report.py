@@ -124,7 +124,9 @@ class Report:
 
     def _cost(self) -> dict[str, object]:
         """Sum up prices: of each newly denied flow to an endpoint against its best fallback, by decisions."""
-        denied = [each for each in self.flows.values() if each.way == DENIED and each.question.target.kind == "endpoint"]
+        denied = [
+            each for each in self.flows.values() if each.way == DENIED and each.question.target.kind == "endpoint"
+        ]
         served = [(each, each.fallback.targets[0]) for each in denied if each.fallback and each.fallback.targets]
         decisions = sum(each.decisions for each, _ in served)
         before = sum(each.decisions * each.price_permille for each, _ in served)
