@@ -42,8 +42,8 @@ def map_document(found: DataMap) -> dict[str, object]:
         ],
         "left_out": {
             "unread_entries": gaps.unread, "untracked_decisions": gaps.untracked, "older_hops": gaps.older_steps,
-            "outcomes_without_decision": gaps.unmatched, "may_name_them": gaps.crowded, "more_located": gaps.more_located,
-            "more_hops": gaps.more_steps,
+            "outcomes_without_decision": gaps.unmatched, "may_name_them": gaps.crowded,
+            "more_located": gaps.more_located, "more_hops": gaps.more_steps,
         },
     }  # fmt: skip
 

@@ -75,7 +75,8 @@ def map_of(
         declassified=tuple(each for each in trails.declassified if _concerns(trails, each, query)),
         gaps=Gaps(
             unread=trails.unread, untracked=trails.untracked, older_steps=trails.older_steps,
-            unmatched=trails.unmatched, crowded=_crowded(trails, query), more_located=len(here) - len(newest), more_steps=len(steps) - len(latest),
+            unmatched=trails.unmatched, crowded=_crowded(trails, query),
+            more_located=len(here) - len(newest), more_steps=len(steps) - len(latest),
         ),
     )  # fmt: skip
 
