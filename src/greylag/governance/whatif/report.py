@@ -52,9 +52,9 @@ class Flow:
         return {
             "way": self.way, "stage": str(self.question.stage), "target_kind": self.question.target.kind,
             "target": self.question.target.name, "repository": self.repository, "owner": self.owner,
-            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.decisions, "tasks": len(self.tasks),
-            "size_bytes": self.size_bytes, "first_decision": self.first, "rules": list(self.rules),
-            "laws": list(self.laws), "why": self.why, "because": list(self.because),
+            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.decisions,
+            "tasks": len(self.tasks), "size_bytes": self.size_bytes, "first_decision": self.first,
+            "rules": list(self.rules), "laws": list(self.laws), "why": self.why, "because": list(self.because),
             "price_permille": self.price_permille,
             "fallback": self.fallback.document() if self.fallback is not None else None,
         }  # fmt: skip
@@ -100,14 +100,13 @@ class Report:
                 self._count(group, name, way)
 
     def document(self, affected: Iterable[Affected]) -> dict[str, object]:
-        """Return everything as plain JSON values, the most frequent first; ``affected`` is what is live and concerned."""
+        """Return everything as plain JSON values, most frequent first; ``affected`` is what is live and concerned."""
+        drill = self.drill
         flows = sorted(self.flows.values(), key=lambda flow: (-flow.decisions, flow.first))
         concerned = tuple(affected)
         return {
             "schema_version": 1,
-            "drill": {
-                "name": self.drill.name, "title": self.drill.title, "status": self.drill.status, "note": self.drill.note,
-            },
+            "drill": {"name": drill.name, "title": drill.title, "status": drill.status, "note": drill.note},
             "decisions": self.counts["decisions"], "worlds": len(self.worlds),
             **{name: self.counts[name] for name in (
                 DENIED, ALLOWED, "still_permitted", "still_denied", "for_other_reasons")},
@@ -124,7 +123,9 @@ class Report:
 
     def _cost(self) -> dict[str, object]:
         """Sum up prices: of each newly denied flow to an endpoint against its best fallback, by decisions."""
-        denied = [each for each in self.flows.values() if each.way == DENIED and each.question.target.kind == "endpoint"]
+        denied = [
+            each for each in self.flows.values() if each.way == DENIED and each.question.target.kind == "endpoint"
+        ]
         served = [(each, each.fallback.targets[0]) for each in denied if each.fallback and each.fallback.targets]
         decisions = sum(each.decisions for each, _ in served)
         before = sum(each.decisions * each.price_permille for each, _ in served)
