@@ -37,7 +37,8 @@ REGION, JURISDICTION = "fra-1", "DE"
 #: Endpoints which the made-up operator has opened, and up to which level.
 OPENED: Mapping[str, str] = {
     "anthropic": "public", "azure-us-datazone": "internal", "bedrock-eu": "internal", "bedrock-us": "internal",
-    "bedrock-eu-west-2": "internal", "mistral-eu": "internal", "ovhcloud": "internal",
+    "bedrock-eu-central-1": "internal", "bedrock-eu-west-2": "internal", "mistral-eu": "internal",
+    "ovhcloud": "internal",
 }  # fmt: skip
 _OWN = (("store", "control-plane"), ("pool", f"pool@{REGION}"), ("sandbox", "bubblewrap"), ("forge", "builtin"),
         ("chat", f"thread:{REGION}"))  # fmt: skip
@@ -53,28 +54,37 @@ class _Plan:
     endpoints: tuple[str, ...]
 
 
-_ENVIRONMENT = Environment("production", REGION, ("python", "-m", "player"))
+_PRODUCTION = Environment("production", REGION, ("python", "-m", "player"))
 PLANS = (
     _Plan(
-        Repository("player", REGION, "internal", classes=("user.behavior",), origins=("DE", "FR"), owner="web-team",
-                   environments=(_ENVIRONMENT,)),
-        ("bedrock-eu", "bedrock-us", "azure-us-datazone", "mistral-eu", "bedrock-eu"),
+        Repository(
+            "player",
+            REGION,
+            classes=("user.behavior",),
+            origins=("DE", "FR"),
+            environments=(_PRODUCTION,),
+            owner="web-team",
+        ),
+        ("bedrock-us", "azure-us-datazone", "mistral-eu", "bedrock-eu-central-1", "bedrock-eu-west-2", "bedrock-eu"),
     ),
     _Plan(
-        Repository("billing", REGION, "internal", classes=("user.contact.email", "user.payment"), origins=("DE",),
-                   owner="finance"),
+        Repository("billing", REGION, classes=("user.contact.email", "user.payment"), origins=("DE",), owner="finance"),
         ("bedrock-eu", "mistral-eu", "bedrock-us"),
     ),
     _Plan(
-        Repository("recommender", REGION, "internal", classes=("code.proprietary",), origins=("DE",), owner="research"),
+        Repository("staff", REGION, classes=("user.job_title",), origins=("DE",), owner="people"),
+        ("bedrock-eu", "mistral-eu"),
+    ),
+    _Plan(
+        Repository("recommender", REGION, classes=("code.proprietary",), origins=("DE",), owner="research"),
         ("mistral-eu", "bedrock-eu", "mistral-eu"),
     ),
     _Plan(
-        Repository("royalties", REGION, "internal", classes=("code",), origins=("GB",), owner="finance"),
-        ("bedrock-eu", "bedrock-eu-west-2", "mistral-eu"),
+        Repository("royalties", REGION, classes=("code",), origins=("GB",), owner="finance"),
+        ("bedrock-eu", "bedrock-eu-west-2", "scaleway", "mistral-eu"),
     ),
     _Plan(Repository("site", REGION, "public", owner="web-team"), ("anthropic", "mistral-eu")),
-)  # fmt: skip
+)
 
 
 def make_example(folder: Path, clock: Clock | None = None) -> dict[str, Any]:

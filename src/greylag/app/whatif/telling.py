@@ -9,7 +9,7 @@ SHOWN_FLOWS = 20
 SHOWN_NAMES = 8
 SHOWN_LIVE = 20
 _GROUPS = ("law", "repository", "owner", "target")
-_NAME = 46
+_NAME, _WHY = 46, 200
 
 
 def told_report(document: Mapping[str, Any]) -> str:
@@ -82,7 +82,11 @@ def _flows(document: Mapping[str, Any]) -> list[str]:
         where = f"{flow['target_kind']} {flow['target']}"
         what = f"{flow['asset']} of {flow['repository'] or 'no repository'}, {_label(flow['label'])}"
         lines.append(f"{sign} {flow['stage']} to {where}: {flow['decisions']}, {flow['tasks']} tasks; {what}")
-        lines.append(f"    {'now' if sign == '-' else 'no longer'}: {', '.join(flow['rules'])}: {flow['why']}")
+        lines.append(
+            f"    {'now' if sign == '-' else 'no longer'}: {', '.join(flow['rules'])}: {_cut(flow['why'], _WHY)}"
+        )
+        if flow["because"]:
+            lines.append(f"    rests on: {_named(flow['because'])}")
         if flow["fallback"] is not None:
             lines.append(f"    fallback: {_fallback(flow['fallback'])}")
     left = len(flows) - SHOWN_FLOWS
@@ -99,7 +103,7 @@ def _fallback(fallback: Mapping[str, Any]) -> str:
         for each in fallback["targets"]
     ]
     if fallback["obligations"]:
-        ways.append(f"or after: {', '.join(fallback['obligations'])}")
+        ways.append(f"{'or ' if ways else ''}after: {', '.join(fallback['obligations'])}")
     return ", ".join(ways) or f"none: {fallback['none_because']}"
 
 
@@ -109,7 +113,7 @@ def _cost(cost: Mapping[str, Any]) -> list[str]:
     line = f"model calls concerned: {cost['decisions']} of {cost['tasks']} tasks"
     if cost["with_fallback"]:
         before, after = cost["price_permille"] / 1000, cost["fallback_price_permille"] / 1000
-        line += f"; {cost['with_fallback']} have a fallback, at a list price of {after:g} in place of {before:g}"
+        line += f"; {cost['with_fallback']} have a fallback, at {after:g} in place of {before:g} times a list price"
     if cost["without_fallback"]:
         line += f"; {cost['without_fallback']} have none"
     return [line]
@@ -146,5 +150,5 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN_NAMES]) + more
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _NAME else f"{text[: _NAME - 1]}…"
+def _cut(text: str, most: int = _NAME) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -10,14 +10,14 @@ from greylag.governance.question import Question
 from greylag.governance.whatif.drill import Drill
 from greylag.governance.whatif.fallback import Fallback, fallback_of, price_of
 from greylag.governance.whatif.live import Affected, Holding, LiveThings
-from greylag.governance.whatif.replay import Outcome
+from greylag.governance.whatif.replay import REGION_LOST, Outcome
 
 #: How many different flows, names in a group and tasks a report tells apart; the rest is counted.
 MAX_FLOWS = 2_000
 MAX_NAMES = 1_000
 MAX_TASKS = 100_000
-#: What stands for a denial because no rule speaks, for one because the evaluation failed, and for what is no law's.
-NO_MATCH, ERROR, PLATFORM = "no-match", "error", "the platform itself"
+#: What stands for a denial because no rule speaks, for one because the evaluation failed, and in a law's place.
+NO_MATCH, ERROR, PLATFORM, LOST = "no-match", "error", "the platform itself", "a lost region"
 OTHERS = "(others)"
 GROUPS = ("law", "rule", "repository", "owner", "target", "stage")
 DENIED, ALLOWED = "newly_denied", "newly_allowed"
@@ -199,6 +199,8 @@ def _rules(outcome: Outcome) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _laws(policy: CedarPolicy, rule_id: str) -> tuple[str, ...]:
     found = policy.rules.rules.get(rule_id)
+    if rule_id == REGION_LOST:
+        return (LOST,)
     if found is None:
         return (PLATFORM,)
     rule = found[1]
