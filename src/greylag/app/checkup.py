@@ -46,6 +46,7 @@ from greylag.domain.errors import GreylagError
 from greylag.domain.events import TaskReceived
 from greylag.domain.ids import TaskId, derived_id
 from greylag.domain.references import Reference
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
@@ -185,14 +186,14 @@ async def _models(folder: Path) -> list[Row]:
         gateway = LocalGateway({"scripted": upstream}, door, SystemClock(), folder / "gw")
 
         def admit(body: bytes) -> Permit:
-            asset = Asset("prompt", "internal", "local", f"sha256:{hashlib.sha256(body).hexdigest()}", len(body))
+            asset = Asset("prompt", Label("internal"), "local", f"sha256:{hashlib.sha256(body).hexdigest()}", len(body))
             key = SystemClock().entropy(8).hex()
             return door.admit(Hop(Stage.PROMPT, "agent:doctor", "send", asset, Target("endpoint", "scripted"), key))
 
         async def on_turn(receipt: TurnReceipt) -> None:
             """Take the receipt; the checks bring their own."""
 
-        grant = RunGrant("task_doctor", "run_doctor", "local", "scripted", "internal", 1_000_000, 0, 50, on_turn)
+        grant = RunGrant("task_doctor", "run_doctor", "local", "scripted", Label("internal"), 1_000_000, 0, 50, on_turn)
         seen = await examine_upstream(UpstreamSubject(upstream, admit, "scripted-1", _PROMPT))
         seen += await examine_gateway(GatewaySubject(gateway, grant, "scripted-1", _PROMPT))
     return [Row("model gateway", finding.name, finding.passed, finding.detail) for finding in seen]
@@ -293,7 +294,7 @@ def _door(home: Path) -> Iterator[Door]:
 
 def _permits(door: Door, area: str) -> Callable[..., Permit]:
     def permit(stage: Stage, target: str, digest: str = "") -> Permit:
-        asset = Asset("conformance", "internal", "local", digest)
+        asset = Asset("conformance", Label("internal"), "local", digest)
         key = f"{area}/{SystemClock().entropy(8).hex()}"
         return door.admit(Hop(stage, "platform:greylag", "check", asset, Target(_KINDS[stage], target), key))
 

@@ -86,8 +86,8 @@ class Settings(_Strict):
     toolchain: Path | None = Field(
         default=None, description="A virtual environment that sandboxes see; none takes the one set-up made."
     )
-    policy_pack: str = Field(
-        default="house-one-region", pattern=r"^[a-z][a-z0-9-]{0,60}$", description="The policy pack in force."
+    policy_packs: tuple[str, ...] = Field(
+        default=(), max_length=64, description="The policy packs that decide; none named: every shipped one in force."
     )
     server: ServerSettings = ServerSettings()
     region: RegionSettings = RegionSettings()

@@ -8,11 +8,12 @@ import json
 from dataclasses import dataclass
 
 from greylag.adapters.engine.port import Engine
-from greylag.delivery.cell import CONTROL_STORE, Cell, level_of
+from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell, label_of
 from greylag.delivery.echo import echo
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import ApprovalId, TaskId, derived_id, new_id
+from greylag.domain.labels import Label
 from greylag.domain.repository import Person
 from greylag.domain.stages import Stage
 from greylag.domain.states import TRANSITIONS, TaskStatus
@@ -53,7 +54,7 @@ class Desk:
         cell = self._cell
         person = self._person(request.requester, "requester")
         text = self._text(request.text)
-        level = cell.directory.repository(request.repository).level if request.repository else "internal"
+        label = self._first_label(request)
         self._check_agent(request)
         if not request.repository and not cell.directory.repositories():
             raise RequestRefused(
@@ -63,14 +64,15 @@ class Desk:
         fresh = new_id("task", now, cell.clock.entropy(10))
         task_id = TaskId(derived_id("task", request.channel, request.message_id) if request.message_id else fresh)
         content = text.encode()
-        asset = Asset("request", level, cell.region, "", len(content), ("title",))
-        hop = Hop(Stage.INTAKE, f"person:{person.name}", "ask", asset, CONTROL_STORE, "ask", task_id)
-        cell.door.admit(hop)
-        kept = cell.keep_now(task_id, level, content, "request", "request")
+        about = About(task_id, label, request.repository or "", (person.name, *filter(None, (person.email,))))
+        asset = cell.asset("request", label, content, surfaces=("title",), people=about.people)
+        who = f"person:{person.name}"
+        cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
+        kept = cell.keep_now(about, content, "request", "request")
         command = None
         if request.command:
             words = json.dumps(request.command).encode()
-            command = cell.keep_now(task_id, level, words, "command", "command", "application/json")
+            command = cell.keep_now(about, words, "command", "command", "application/json")
         event = ev.TaskReceived(
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
             command, request.message_id,
@@ -101,12 +103,13 @@ class Desk:
                 "GL-TASK-003", f"{task_id} is `{task.status}` and takes no more.", "ask it as a new task."
             )
         key = f"reply/{message_id or cell.clock.entropy(10).hex()}"
-        kept = cell.keep_now(task_id, level_of(task), text.encode(), "message", key)
+        kept = cell.keep_now(About.of(task), text.encode(), "message", key)
+        task = cell.relabel_now(task, cell.labeller.of_content(text.encode(), label_of(task)))
         event = ev.FollowUpReceived(person.name, kept, title_of(text), message_id)
         recorded = cell.events.append(task_id, event, key=key, at=cell.clock.now())
         echo(cell, task, recorded)
         if not task.waiting:
-            cell.say_now(task_id, level_of(task), "text", "Noted; it comes next.", f"{key}/noted")
+            cell.say_now(About.of(task), "text", "Noted; it comes next.", f"{key}/noted")
         self._wake(task_id, recorded.sequence)
         return cell.events.task(task_id)
 
@@ -199,11 +202,13 @@ class Desk:
         if reference is None:
             there = ", ".join(f"`{name}`" for name, each in found.items() if each is not None)
             raise RequestRefused("GL-TASK-006", f"{task_id} has no `{kind}` (yet).", f"there is: {there}.")
-        asset = Asset(kind, level_of(task), cell.region, reference.digest, reference.size_bytes)
+        asset = Asset(kind, label_of(task), cell.region, reference.digest, reference.size_bytes)
         action = f"read:{reason}" if reason else "read"
         key = f"read/{kind}/{person.name}/{cell.clock.entropy(8).hex()}"
         target = Target("store", f"vault:{cell.region}")
-        cell.door.admit(Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id))
+        cell.door.admit(
+            Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id, task.repository or "")
+        )
         return cell.vault.get(reference, subject=task_id)
 
     def sweep(self) -> int:
@@ -228,7 +233,7 @@ class Desk:
         remedy = "the operator looks into the log; ask again as a new task."
         if not task.ended and TaskStatus.FAILED in TRANSITIONS[TaskStatus][task.status]:
             self._cell.events.append(task_id, ev.TaskFailed("GL-TASK-901", reason, remedy), key="broken", at=now)
-        self._cell.say_now(task_id, level_of(task), "error", f"{reason}\nNext: {remedy} (GL-TASK-901)", "broken")
+        self._cell.say_now(About.of(task), "error", f"{reason}\nNext: {remedy} (GL-TASK-901)", "broken")
         self._cell.events.append(task_id, ev.TaskClosed(self._cell.bounds.retain_days), key="closed", at=now)
         return 1
 
@@ -287,6 +292,12 @@ class Desk:
                 f"an operator grants it: `greylag person add {name} --role {role}`.",
             )
         return person
+
+    def _first_label(self, request: Request) -> Label:
+        """Return what is known before intake: the repository's label where one is named, else `UNLABELLED`."""
+        if not request.repository:
+            return UNLABELLED
+        return self._cell.labeller.of_repository(self._cell.directory.repository(request.repository))
 
     def _text(self, text: str) -> str:
         text = text.strip()

@@ -7,6 +7,7 @@ from datetime import datetime
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import ApprovalId, BuildId, ChangeId, ReleaseId, RunId, TaskId
+from greylag.domain.labels import Label
 from greylag.domain.references import Reference
 from greylag.domain.states import (
     ENDED,
@@ -99,6 +100,7 @@ class Task:
 
     ``inputs`` are the sequence numbers of events by people (answers, follow-ups, approvals, rejections, stops),
     so that a worker which wakes up late still sees all of them. Money is in millionths of a US dollar.
+    ``label`` is what everything made from the task's inputs carries at least, None before intake knew; it only grows.
     """
 
     task_id: TaskId
@@ -114,6 +116,7 @@ class Task:
     repository: str | None = None
     intent: str = ""
     level: str = ""
+    label: Label | None = None
     agent: str = ""
     agent_command: Reference | None = None
     endpoint: str = ""
@@ -259,8 +262,14 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             return replace(task, question=question, choices=choices)
         case ev.QuestionAnswered(choice=choice):
             return replace(task, repository=choice, question="", choices=())
+        case ev.TaskLabelled():
+            said = Label(event.level, event.classes, event.origins, event.regimes, event.subjects, event.derived_by)
+            label = said.joined(task.label) if task.label is not None else said
+            return replace(task, label=label, level=label.level)
         case ev.TaskAccepted():
-            return replace(task, repository=event.repository, intent=event.intent, level=event.level)
+            label = task.label if task.label is not None else Label(event.level)
+            label = label.joined(Label(event.level))
+            return replace(task, repository=event.repository, intent=event.intent, label=label, level=label.level)
         case ev.TaskPlaced():
             return replace(
                 task, region=event.region, sandbox=event.sandbox, agent=event.agent, endpoint=event.endpoint,

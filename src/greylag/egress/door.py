@@ -150,9 +150,7 @@ class Door:
 
 
 def _described(hop: Hop, content: bytes, label: Label) -> Asset:
-    return replace(
-        hop.asset, label=label, digest=f"sha256:{sha256(content).hexdigest()}", size_bytes=len(content)
-    )
+    return replace(hop.asset, label=label, digest=f"sha256:{sha256(content).hexdigest()}", size_bytes=len(content))
 
 
 def _joined(before: Discharged, after: Discharged) -> Discharged:
@@ -165,9 +163,7 @@ def _joined(before: Discharged, after: Discharged) -> Discharged:
 
 def _permit(decision: Decision, index: int) -> Permit:
     question = decision.question
-    return mint(
-        DecisionId(decision.decision_id), question.stage, question.target.name, question.asset.digest, index
-    )
+    return mint(DecisionId(decision.decision_id), question.stage, question.target.name, question.asset.digest, index)
 
 
 def _refusal(decision: Decision) -> PolicyRefused:

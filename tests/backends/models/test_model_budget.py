@@ -12,7 +12,7 @@ from models_stage import PRICE, Hall, Stub, body, stream_of
 
 from greylag.adapters.models.budget import Budget, cost_usd_micros, estimated_tokens, worst_case
 from greylag.adapters.models.port import Price
-from greylag.adapters.models.usage import Usage
+from greylag.adapters.models.reply.usage import Usage
 from greylag.domain.errors import RequestRefused
 
 COUNTS = st.integers(0, 2_000_000)

@@ -1,89 +1,238 @@
-"""The snapshot of rows that decisions look things up in."""
+"""The snapshot that decisions look things up in: what held on one day, as far as it was known on one day."""
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TypeVar
 
-from greylag.governance.facts.values import ANYWHERE, GLOB_KINDS, MAX_ROWS, UNKNOWN, Place, TargetFact, fact_error
+from greylag.domain.labels import LEVELS, Label
+from greylag.governance.facts.reach import Reach, control_of, reach_of, rows_of
+from greylag.governance.facts.territory import Territory
+from greylag.governance.facts.transfers import Regimes, Transfer
+from greylag.governance.facts.values import (
+    CLOSED,
+    GLOB_KINDS,
+    UNKNOWN,
+    WEAKER,
+    Adequacy,
+    Basis,
+    Law,
+    Mechanism,
+    Opening,
+    Place,
+    Processor,
+    Regime,
+    Row,
+    TargetFact,
+)
+
+#: How many answers of one kind a snapshot keeps; the questions hold what others wrote, so there is a bound.
+MAX_KEPT = 65_536
+_RANKS = (CLOSED, *LEVELS)
+_NONE = object()
+
+Answer = TypeVar("Answer")
+Kind = TypeVar("Kind", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
 class FactBase:
-    """A frozen snapshot of rows: at most one per place name and per (kind, name) of targets.
+    """What counts on day ``valid``, by what was known on day ``known``; made by `FactBook.as_of`.
 
-    Raises OperatorError ``GL-FACTS-004`` for two rows about the same thing, ``GL-FACTS-008`` for more than
-    `MAX_ROWS` rows.
+    ``rows`` are the versions that decide, at most one a name. ``silent`` are those that are known and decide nothing
+    (annulled, proposed, expired): a target among them is unknown, and no wider row steps in for it. Answers are worked
+    out when they are first asked for and kept, so a snapshot is made once and asked often. Safe to share between
+    threads.
     """
 
-    places: tuple[Place, ...] = ()
-    targets: tuple[TargetFact, ...] = ()
-    _places: dict[str, Place] = field(init=False, repr=False, compare=False)
-    _targets: dict[tuple[str, str], TargetFact] = field(init=False, repr=False, compare=False)
+    valid: date
+    known: date
+    rows: tuple[Row, ...] = ()
+    silent: tuple[Row, ...] = field(default=(), repr=False)
+    targets: tuple[TargetFact, ...] = field(init=False, repr=False, compare=False)
+    _territory: Territory = field(init=False, repr=False, compare=False)
+    _regimes: Regimes = field(init=False, repr=False, compare=False)
+    _named: dict[str, Row] = field(init=False, repr=False, compare=False)
+    _targets: dict[tuple[str, str], TargetFact | None] = field(init=False, repr=False, compare=False)
     _globs: tuple[TargetFact, ...] = field(init=False, repr=False, compare=False)
+    _processors: dict[str, Processor] = field(init=False, repr=False, compare=False)
+    _kept: dict[str, dict[Hashable, object]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.places) + len(self.targets) > MAX_ROWS:
-            raise fact_error(
-                "008", f"a fact base has at most {MAX_ROWS} rows, got {len(self.places) + len(self.targets)}."
-            )
-        places = {place.name: place for place in self.places}
-        targets = {(target.kind, target.name): target for target in self.targets}
-        for rows, unique in ((self.places, places), (self.targets, targets)):
-            if len(rows) != len(unique):
-                names = [row.row for row in rows]
-                twice = sorted({name for name in names if names.count(name) > 1})
-                raise fact_error("004", f"there are two rows for {', '.join(f'`{name}`' for name in twice[:5])}.")
-        globs = [row for row in self.targets if row.covers_many and row.kind in GLOB_KINDS]
-        object.__setattr__(self, "places", tuple(sorted(self.places, key=lambda row: row.name)))
-        object.__setattr__(self, "targets", tuple(sorted(self.targets, key=lambda row: (row.kind, row.name))))
-        object.__setattr__(self, "_places", places)
-        object.__setattr__(self, "_targets", targets)
-        object.__setattr__(self, "_globs", tuple(sorted(globs, key=lambda row: -len(row.name))))
+        openings = {(row.kind, row.name): row for row in self.rows if isinstance(row, Opening)}
+        found = sorted(self._all(TargetFact), key=lambda row: (row.kind, row.name))
+        targets = tuple(_opened(row, openings.get((row.kind, row.name))) for row in found)
+        closed = {(row.kind, row.name): None for row in self.silent if isinstance(row, TargetFact)}
+        globs = [row for row in found if row.covers_many]
+        globs += [row for row in self.silent if isinstance(row, TargetFact) and row.covers_many]
+        territory = Territory(self.rows, self.silent)
+        for name, value in (
+            ("targets", targets),
+            ("_territory", territory),
+            ("_regimes", Regimes(self.rows, territory, self.valid)),
+            ("_named", {row.row: row for row in self.rows}),
+            ("_targets", {**closed, **{(row.kind, row.name): row for row in targets}}),
+            ("_globs", tuple(sorted(globs, key=lambda row: -len(row.name)))),
+            ("_processors", {row.name: row for row in self._all(Processor)}),
+            ("_kept", {}),
+        ):
+            object.__setattr__(self, name, value)
 
     def place(self, name: str) -> Place | None:
-        """Return the row of a place that may decide, None for unknown."""
-        found = self._places.get(name)
-        return found if found is not None and found.basis.decides else None
+        """Return the row of a place, None for unknown."""
+        return self._territory.place(name)
 
     def target(self, kind: str, name: str) -> TargetFact | None:
-        """Return the row that speaks about a target, None for unknown.
+        """Return the row that speaks about a target, None for unknown; its ``max_level`` counts its opening.
 
         A row with exactly this name wins over one ending in ``*``, a longer prefix over a shorter one. Where that row
-        is only proposed or withdrawn the target is unknown: no wider row steps in for it.
+        decides nothing the target is unknown: no wider row steps in for it.
         """
-        found = self._targets.get((kind, name)) if not name.endswith("*") else None
-        if found is None and not name.endswith("*"):
-            found = next((row for row in self._globs if row.kind == kind and name.startswith(row.name[:-1])), None)
-        return found if found is not None and found.basis.decides else None
+        if name.endswith("*"):
+            return None
+        if (kind, name) in self._targets:
+            return self._targets[kind, name]
+        if kind not in GLOB_KINDS:
+            return None
+        wide = next((row for row in self._globs if row.kind == kind and name.startswith(row.name[:-1])), None)
+        return self._targets[kind, wide.name] if wide is not None else None
 
-    def with_rows(self, *, places: Iterable[Place] = (), targets: Iterable[TargetFact] = ()) -> "FactBase":
-        """Return this base with further rows. Raises OperatorError ``GL-FACTS-004`` where one is there already."""
-        return FactBase((*self.places, *places), (*self.targets, *targets))
+    def processor(self, name: str) -> Processor | None:
+        """Return the row of a company, None for unknown."""
+        return self._processors.get(name)
 
-    def overlaid_with(self, other: "FactBase") -> "FactBase":
-        """Return this base in which rows of ``other`` replace rows about the same thing: the operator's own word."""
-        places = {**self._places, **other._places}
-        targets = {**self._targets, **other._targets}
-        return FactBase(tuple(places.values()), tuple(targets.values()))
+    def certifications(self, processor: str) -> tuple[str, ...]:
+        """Return the schemes whose certificate a company holds, in order."""
+        return self._regimes.schemes(processor)
 
-    def require_places(self) -> None:
-        """Check that every place a target names has a row. Raises OperatorError ``GL-FACTS-005``."""
-        for target in self.targets:
-            for name in target.places:
-                if name not in (ANYWHERE, UNKNOWN) and name not in self._places:
-                    raise fact_error(
-                        "005",
-                        f"row `{target.row}`, field `places`: there is no place {name!r};"
-                        f" got/expected: {name!r}/one of {sorted(self._places)}.",
-                        f"add a `[[place]]` row named {name!r}, or name a place that is there.",
-                    )
+    def zone(self, name: str) -> frozenset[str] | None:
+        """Return the members of a zone, with the parts of countries that follow them.
 
-    def digest(self) -> str:
-        """Return the SHA-256 (hex) over all rows, the same for the same rows in any order."""
-        text = json.dumps(
-            {"places": [asdict(row) for row in self.places], "targets": [asdict(row) for row in self.targets]},
-            sort_keys=True, separators=(",", ":"), default=date.isoformat,
+        None where there is no such zone, or where a zone or jurisdiction it names has no row: then nobody knows what
+        it means. A zone all of whose rows are out of force on this day has no members.
+        """
+        found = self._territory.zone(name)
+        return found.codes if found is not None and found.whole else None
+
+    def zones(self) -> tuple[str, ...]:
+        """Return the names of the zones that can be used, in order."""
+        return tuple(name for name in self._territory.zone_names() if self.zone(name) is not None)
+
+    def regime(self, name: str) -> Regime | None:
+        """Return a body of law, None for unknown: then nothing can be said of what it governs."""
+        found = self._named.get(f"regime/{name}")
+        return found if isinstance(found, Regime) else None
+
+    def regimes(self) -> tuple[Regime, ...]:
+        """Return every body of law, by name."""
+        return self._all(Regime)
+
+    def laws(self) -> tuple[Law, ...]:
+        """Return every rule of law, by name."""
+        return self._all(Law)
+
+    def adequacies(self) -> tuple[Adequacy, ...]:
+        """Return every adequacy, by name."""
+        return self._all(Adequacy)
+
+    def mechanisms(self) -> tuple[Mechanism, ...]:
+        """Return every transfer mechanism, by name."""
+        return self._all(Mechanism)
+
+    def row(self, name: str) -> Row | None:
+        """Return the row of this name (``endpoint/anthropic``) as it stands in the book, None where none decides."""
+        return self._named.get(name)
+
+    def reach(self, target: TargetFact) -> Reach:
+        """Return where a target works and from where it can be looked at or steered."""
+        return self._once("reach", target, lambda: reach_of(target, self._territory, self._processors))
+
+    def control(self, target: TargetFact) -> frozenset[str]:
+        """Return whose law can compel who runs a target: ``operator`` for what the operator runs, else ISO codes.
+
+        The seat, what the processor's row says, and the same of its parents, theirs and so on; ``unknown`` is among
+        them where one has no row.
+        """
+        return self._once("control", target, lambda: control_of(target, self._territory, self._processors))
+
+    def regimes_of(self, classes: tuple[str, ...], origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which bodies of law follow data of these classes from these origins, by name.
+
+        An origin that isn't known, or none at all, belongs to every regime whose classes match.
+        """
+        return self._keep("regimes", (classes, origins), lambda: self._regimes.following(classes, origins))
+
+    def transfer(self, regime: str, label: Label, target: TargetFact) -> Transfer:
+        """Return what a body of law says of sending what carries ``label`` to a target."""
+        excepted = self._regimes.excepted(regime, label.classes)
+        origins = label.origins
+        return self._once(
+            "transfer", target,
+            lambda: self._regimes.transfer(regime, origins, excepted, target, self.reach(target)),
+            (regime, origins, excepted),
         )  # fmt: skip
-        return hashlib.sha256(text.encode()).hexdigest()
+
+    def rows_behind(self, target: TargetFact) -> tuple[Row, ...]:
+        """Return the rows that what is said of a target rests on, by name.
+
+        The target, its opening, places and zones, its processor with certificates and parents, its sub-processors.
+        """
+        return self._once("behind", target, lambda: self._behind(target))
+
+    def certainty(self, target: TargetFact) -> str:
+        """Return the weakest certainty of the rows behind a target; one that is stale counts as ``K``."""
+        return self._once(
+            "certainty", target, lambda: weakest((row.basis for row in self.rows_behind(target)), self.known)
+        )
+
+    def stale(self, target: TargetFact) -> bool:
+        """Whether a row behind a target is past its review date."""
+        return self._once(
+            "stale", target, lambda: any(is_stale(row.basis, self.known) for row in self.rows_behind(target))
+        )
+
+    def _behind(self, target: TargetFact) -> tuple[Row, ...]:
+        names = {target.row, f"opening/{target.row}", *self.reach(target).rows}
+        names |= {f"certification/{target.processor}/{each}" for each in self.certifications(target.processor)}
+        rows: dict[str, Row] = {name: self._named[name] for name in names if name in self._named}
+        rows.setdefault(target.row, target)
+        rows.update((row.row, row) for row in rows_of(target, self._processors))
+        return tuple(rows[name] for name in sorted(rows))
+
+    def _all(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        return tuple(row for row in self.rows if isinstance(row, kind))
+
+    def _once(self, what: str, target: TargetFact, work: Callable[[], Answer], key: Hashable = None) -> Answer:
+        """Keep answers about this snapshot's own targets; one that was made by hand is worked out anew."""
+        if self._targets.get((target.kind, target.name)) is not target:
+            return work()
+        return self._keep(what, (target.kind, target.name, key), work)
+
+    def _keep(self, what: str, key: Hashable, work: Callable[[], Answer]) -> Answer:
+        kept = self._kept.setdefault(what, {})
+        found = kept.get(key, _NONE)
+        if found is not _NONE:
+            return found  # type: ignore[return-value]  # only `work` of the same kind puts answers under `what`
+        if len(kept) >= MAX_KEPT:
+            kept.clear()
+        answer = work()
+        kept[key] = answer
+        return answer
+
+
+def is_stale(basis: Basis, day: date) -> bool:
+    """Whether ``day`` is past the review date of a row."""
+    return basis.review_by is not None and day > basis.review_by
+
+
+def weakest(bases: Iterable[Basis], day: date) -> str:
+    """Return the weakest certainty of some rows on ``day``, ``unknown`` for none; a stale row counts as ``K``."""
+    ranks = [WEAKER.index("K" if is_stale(basis, day) else basis.certainty) for basis in bases]
+    return WEAKER[max(ranks)] if ranks else UNKNOWN
+
+
+def _opened(target: TargetFact, opening: Opening | None) -> TargetFact:
+    """Return ``target`` with what its opening adds; an opening only ever raises, so that losing one opens nothing."""
+    if opening is None or _RANKS.index(opening.max_level) <= _RANKS.index(target.max_level):
+        return target
+    return replace(target, max_level=opening.max_level)

@@ -164,7 +164,7 @@ class Processor:
 
 @dataclass(frozen=True, slots=True)
 class Certification:
-    """That a processor holds a scheme's certificate: ``dpf``, ``dpf-hr``, ``dpf-uk``, ``dpf-ch``, ``hds``, ``baa`` …"""
+    """That a processor holds a scheme's certificate: ``dpf``, ``dpf-hr``, ``dpf-uk``, ``dpf-ch``, ``hds``, ``baa``."""
 
     processor: str
     scheme: str
@@ -183,7 +183,8 @@ class TargetFact:
     ``processing``, ``storage``, ``support`` and ``control_plane`` each name places, jurisdictions, ``zone:NAME``,
     `ANYWHERE` or `UNKNOWN`. ``sub_processors`` are processors' names. ``pinned`` is False where the vendor may choose.
     ``trains_by_default`` is None for unknown, ``retention_days`` too. ``max_level`` is the highest level the operator
-    lets it have, `CLOSED` until there is an `Opening`. ``uncovered_surfaces`` names metadata which the promise about places does not cover.
+    lets it have, `CLOSED` until there is an `Opening`. ``uncovered_surfaces`` names metadata which the promise about
+    places does not cover.
     ``weights_from`` is where a model's weights come from, ``hosts`` the host names it answers at, ``observed_field``
     the field of a reply that tells where it was worked on, ``price_permille`` the price against the vendor's cheapest.
     """

@@ -12,14 +12,13 @@ from datetime import UTC, date, datetime
 from greylag.domain.errors import OperatorError
 from greylag.domain.labels import LEVELS, Label
 from greylag.domain.stages import Stage
-from greylag.governance.facts import TARGET_KINDS, FactBase, FactBook
+from greylag.governance.facts import TARGET_KINDS, UNKNOWN, FactBase, FactBook
 from greylag.governance.policy.pack import Pack, Rule, pack_error
 from greylag.governance.policy.request import (
     PRINCIPAL_TYPES,
     Asked,
     printable,
     resolve,
-    weakest,
     words,
 )
 from greylag.governance.policy.ruleset import RuleSet, check_citations, combine
@@ -202,9 +201,7 @@ class CedarPolicy:
             )
         return verdict
 
-    def _remedies(
-        self, asked: Asked, rules: Sequence[Rule], texts: Mapping[str, str], snapshot: Snapshot
-    ) -> list[str]:
+    def _remedies(self, asked: Asked, rules: Sequence[Rule], texts: Mapping[str, str], snapshot: Snapshot) -> list[str]:
         found = [_filled(remedy, texts) for rule in rules for remedy in rule.remedies]
         found += [_filled(f"none: {rule.no_remedy}", texts) for rule in rules if rule.no_remedy]
         return self._alternatives(asked, snapshot) + found if rules else self._openings(asked, snapshot)
@@ -295,7 +292,7 @@ def _rows_used(asked: Asked, snapshot: Snapshot, rules: Sequence[Rule]) -> tuple
     names = {row.row for row in behind} | set(asked.rows) | ({home.row} if home is not None else set())
     names |= {f"zone/{zone}" for rule in rules for zone in rule.zones}
     names |= {f"law/{law.removeprefix('law/')}" for rule in rules for law in rule.law}
-    return tuple(sorted(names)), weakest(behind, facts)
+    return tuple(sorted(names)), facts.certainty(asked.fact) if asked.fact is not None else UNKNOWN
 
 
 def _obligations(verdict: Verdict, rules: Sequence[Rule]) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from greylag.governance.policy.obligations import Obligation, parse_obligation
 PLACEHOLDERS = frozenset(
     {
         "stage", "verb", "principal", "principal_kind", "kind", "level", "classes", "origins", "regimes", "origin",
-        "surfaces", "target", "target_kind", "places", "reach", "control", "processor", "max_level", "certainty", "home",
-        "restricted",
+        "surfaces", "target", "target_kind", "places", "residency", "reach", "control", "provenance", "processor",
+        "max_level", "certainty", "home", "restricted",
     }
 )  # fmt: skip
 #: Whether a pack's rules are the operator's to rely on, or only for drills.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from greylag.domain.labels import LEVELS, Label, ancestors
 from greylag.domain.stages import Stage
-from greylag.governance.facts import CLOSED, OPERATOR, TARGET_KINDS, UNKNOWN, WEAKER, FactBase, Row, TargetFact
+from greylag.governance.facts import CLOSED, OPERATOR, TARGET_KINDS, UNKNOWN, FactBase, TargetFact
 from greylag.governance.question import Question
 
 #: The kinds a principal (``kind:name``) may have, and Cedar's words for them.
@@ -176,7 +176,6 @@ def zone_entities(facts: FactBase, names: Sequence[str]) -> list[dict[str, objec
 
 def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:
     reach = facts.reach(target)
-    behind = facts.rows_behind(target)
     attributes = {
         "known": True, "kind": target.kind, "own": not target.processor, "places": sorted(reach.names) or [UNKNOWN],
         "residency": sorted(reach.residency) or [UNKNOWN], "reach": sorted(reach.everywhere) or [UNKNOWN],
@@ -186,7 +185,7 @@ def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:
         "pinned": target.pinned, "trains_by_default": target.trains_by_default is not False,
         "retention_known": target.retention_days is not None, "retention_days": target.retention_days or 0,
         "max_level": -1 if target.max_level == CLOSED else LEVELS.index(target.max_level),
-        "certainty": weakest(behind, facts), "stale": any(is_stale(row, facts) for row in behind),
+        "certainty": facts.certainty(target), "stale": facts.stale(target),
         "uncovered_surfaces": list(target.uncovered_surfaces),
     }  # fmt: skip
     return _entity(target.row, attributes)
@@ -203,17 +202,6 @@ def _unknown(kind: str) -> dict[str, object]:
 
 def _entity(entity_id: str, attributes: Mapping[str, object]) -> dict[str, object]:
     return {"uid": {"type": TARGET_TYPE, "id": entity_id}, "attrs": dict(attributes), "parents": []}
-
-
-def is_stale(row: Row, facts: FactBase) -> bool:
-    """Whether ``row`` is past its review date on the day of the snapshot."""
-    return row.basis.review_by is not None and row.basis.review_by < facts.known
-
-
-def weakest(rows: Sequence[Row], facts: FactBase) -> str:
-    """Return the weakest certainty among ``rows``, ``unknown`` for none; a stale row counts as unchecked."""
-    marks = ["K" if is_stale(row, facts) else row.basis.certainty for row in rows]
-    return max(marks, key=WEAKER.index, default=UNKNOWN)
 
 
 def home_control(facts: FactBase, home: str) -> tuple[str, ...]:
@@ -235,11 +223,13 @@ def words(asked: Asked, facts: FactBase, home: str) -> dict[str, str]:
         "origin": shown(question.asset.origin), "surfaces": _listed(question.asset.surfaces),
         "target": shown(question.target.name), "target_kind": question.target.kind,
         "places": ", ".join(sorted(reach.names)) if reach is not None else UNKNOWN,
+        "residency": ", ".join(sorted(reach.residency)) if reach is not None else UNKNOWN,
         "reach": ", ".join(sorted(reach.everywhere)) if reach is not None else UNKNOWN,
         "control": ", ".join(sorted(control)),
-        "processor": (fact.processor if fact is not None else "") or "of that target",
+        "provenance": ", ".join(fact.weights_from if fact is not None else ()) or UNKNOWN,
+        "processor": (fact.processor or "the operator itself") if fact is not None else "a company nobody knows",
         "max_level": fact.max_level if fact is not None else CLOSED,
-        "certainty": weakest(facts.rows_behind(fact), facts) if fact is not None else UNKNOWN, "home": home,
+        "certainty": facts.certainty(fact) if fact is not None else UNKNOWN, "home": home,
         "restricted": _listed(asked.restricted),
     }  # fmt: skip
 

@@ -62,7 +62,9 @@ def _combined(packs: Sequence[Pack]) -> RuleSet:
             if rule.rule_id in rules:
                 other = rules[rule.rule_id][1].pack
                 raise _unfit(
-                    pack.name, f"its rule `{rule.rule_id}` has the id of a rule of pack {other!r}", "rename one of them."
+                    pack.name,
+                    f"its rule `{rule.rule_id}` has the id of a rule of pack {other!r}",
+                    "rename one of them.",
                 )
             rules[rule.rule_id] = (len(rules), rule)
         policies.update(pack.policies)
