@@ -107,15 +107,18 @@ class Standpoint:
 
 
 Moves = Iterator[tuple[Change, Situation]]
+#: Attribute of context or resource: the texts that the rules in the way hold beside it.
+Literals = Mapping[str, frozenset[str]]
+_NONE: frozenset[str] = frozenset()
 
 
-def moves(now: Standpoint, literals: frozenset[str], others: Sequence[str] = ()) -> Moves:
+def moves(now: Standpoint, literals: Literals, others: Sequence[str] = ()) -> Moves:
     """Yield every single change of ``now`` with what it leads to.
 
-    ``literals`` are the texts in the rules that stand in the way (names of obligations, roles, schemes, safeguards),
+    ``literals`` are the names of obligations, roles, schemes and safeguards in the rules that stand in the way,
     ``others`` the names of further targets of the same kind that are worth a try.
     """
-    makers: tuple[Callable[[Standpoint, frozenset[str]], Moves], ...] = (
+    makers: tuple[Callable[[Standpoint, Literals], Moves], ...] = (
         _discharges, _principals, _surfaces, _labels, _opened, _known, _terms, _checked, _agreements, _jurisdictions,
     )  # fmt: skip
     for maker in makers:
@@ -126,9 +129,9 @@ def moves(now: Standpoint, literals: frozenset[str], others: Sequence[str] = ())
             yield Change("target", f"use {question.target.kind} `{name}`", 10), now.situation.asking(question)
 
 
-def _discharges(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _discharges(now: Standpoint, literals: Literals) -> Moves:
     done = now.question.discharged
-    for name in sorted(literals):
+    for name in sorted(literals.get("applied", _NONE)):
         words = APPLIED.get(name)
         if name.startswith("retain:"):
             words = f"promise that it is erased after {name.removeprefix('retain:')} days (`{name}`)"
@@ -136,7 +139,7 @@ def _discharges(now: Standpoint, literals: frozenset[str]) -> Moves:
             made = Discharged(tuple(sorted({*done.applied, name})), done.approvals, 0)
             effort = _EFFORT.get(name, 30)
             yield Change("obligation", words, effort), now.situation.asking(replace(now.question, discharged=made))
-    for role in sorted(literals - set(done.approvals) - APPLIED.keys()):
+    for role in sorted(literals.get("approvals", _NONE) - set(done.approvals)):
         made = replace(done, approvals=tuple(sorted({*done.approvals, role})))
         yield (
             Change("approval", f"have it approved by a person with the role `{role}`", 30),
@@ -144,7 +147,7 @@ def _discharges(now: Standpoint, literals: frozenset[str]) -> Moves:
         )
 
 
-def _principals(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _principals(now: Standpoint, literals: Literals) -> Moves:
     words = {"person": "have a person do it", "agent": "have the agent do it", "platform": "let the platform do it"}
     for kind in PRINCIPAL_TYPES:
         if kind != now.asked.principal_kind:
@@ -152,7 +155,7 @@ def _principals(now: Standpoint, literals: frozenset[str]) -> Moves:
             yield Change("principal", words[kind], 15), now.situation.asking(question)
 
 
-def _surfaces(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _surfaces(now: Standpoint, literals: Literals) -> Moves:
     asset = now.question.asset
     uncovered = set(now.fact.uncovered_surfaces) if now.fact is not None else set()
     bare = tuple(each for each in asset.surfaces if each in uncovered) or asset.surfaces
@@ -162,7 +165,7 @@ def _surfaces(now: Standpoint, literals: frozenset[str]) -> Moves:
         yield Change("surfaces", f"leave {', '.join(bare)} out", 15), now.situation.asking(question)
 
 
-def _labels(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _labels(now: Standpoint, literals: Literals) -> Moves:
     label = now.question.asset.label
     if label.rank:
         lower = LEVELS[label.rank - 1]
@@ -190,7 +193,7 @@ def _labelled(now: Standpoint, label: Label) -> Situation:
     return now.situation.asking(replace(question, asset=replace(question.asset, label=label)))
 
 
-def _opened(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _opened(now: Standpoint, literals: Literals) -> Moves:
     fact, level = now.fact, now.asked.label.level
     if fact is None or (fact.max_level in LEVELS and LEVELS.index(fact.max_level) >= LEVELS.index(level)):
         return
@@ -199,7 +202,7 @@ def _opened(now: Standpoint, literals: frozenset[str]) -> Moves:
     yield Change("opening", words, 40), now.situation.having(row)
 
 
-def _known(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _known(now: Standpoint, literals: Literals) -> Moves:
     target = now.question.target
     if now.fact is not None or target.name.endswith("*"):
         return
@@ -211,7 +214,7 @@ def _known(now: Standpoint, literals: frozenset[str]) -> Moves:
     yield Change("row", words, 60), now.situation.having(row)
 
 
-def _terms(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _terms(now: Standpoint, literals: Literals) -> Moves:
     """What the operator can agree with the vendor about the target itself."""
     fact = now.fact
     if fact is None or not fact.processor:
@@ -235,7 +238,7 @@ def _terms(now: Standpoint, literals: frozenset[str]) -> Moves:
         yield Change("retention", words, 50), now.situation.having(replace(row, retention_days=0, basis=basis))
 
 
-def _checked(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _checked(now: Standpoint, literals: Literals) -> Moves:
     if now.fact is None:
         return
     behind = [now.facts.row(each.row) or each for each in now.facts.rows_behind(now.fact)]
@@ -252,7 +255,7 @@ def _overdue(row: Row, day: date) -> bool:
     return row.basis.review_by is not None and row.basis.review_by < day
 
 
-def _agreements(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _agreements(now: Standpoint, literals: Literals) -> Moves:
     fact = now.fact
     if fact is None or not fact.processor:
         return
@@ -263,8 +266,7 @@ def _agreements(now: Standpoint, literals: frozenset[str]) -> Moves:
     wanted = {
         scheme for row in now.facts.adequacies() if row.regime in now.asked.restricted for scheme in row.certified
     }
-    known = {row.scheme for row in now.facts.rows if isinstance(row, Certification)}
-    for scheme in sorted(wanted | (literals & known)):
+    for scheme in sorted(wanted | literals.get("certifications", _NONE)):
         lacking = [
             name for name in (fact.processor, *fact.sub_processors) if scheme not in now.facts.certifications(name)
         ]
@@ -275,14 +277,15 @@ def _agreements(now: Standpoint, literals: frozenset[str]) -> Moves:
 
 
 def _mechanisms(
-    now: Standpoint, fact: TargetFact, regime: str, importers: tuple[str, ...], literals: frozenset[str]
+    now: Standpoint, fact: TargetFact, regime: str, importers: tuple[str, ...], literals: Literals
 ) -> Moves:
     for row in now.facts.mechanisms():
         if row.regime == regime and row.processor == fact.processor and not row.assessment:
             made = replace(row, assessment=SUPPOSED, assessed_on=now.facts.valid)
             words = f"have the assessment for `{row.row}` made and put on record"
             yield Change("assessment", words, 40), now.situation.having(made)
-    kinds = [kind for kind in MECHANISMS if f"{regime}/{kind}" in literals] or [_USUAL.get(regime, "scc")]
+    named = literals.get("safeguards", _NONE)
+    kinds = [kind for kind in MECHANISMS if f"{regime}/{kind}" in named] or [_USUAL.get(regime, "scc")]
     for kind in kinds:
         made = Mechanism(
             f"supposed-{regime}-{kind}", kind, regime, fact.processor, importers, now.basis(), assessment=SUPPOSED,
@@ -295,7 +298,7 @@ def _mechanisms(
         yield Change("mechanism", words, 70), now.situation.having(made)
 
 
-def _jurisdictions(now: Standpoint, literals: frozenset[str]) -> Moves:
+def _jurisdictions(now: Standpoint, literals: Literals) -> Moves:
     place = now.facts.place(now.home)
     if place is None or UNKNOWN not in place.jurisdictions:
         return

@@ -104,7 +104,7 @@ class CedarPolicy:
         return verdict
 
     def ask_all(self, questions: Sequence[Question]) -> list[Supposed]:
-        """Return the bare answers to ``questions``, without texts or remedies; all are asked for the day of the first."""
+        """Return the bare answers to ``questions``, without texts or remedies; all for the day of the first."""
         if not questions:
             return []
         snapshot = self._snapshot(questions[0].at.astimezone(UTC).date())

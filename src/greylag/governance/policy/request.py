@@ -155,7 +155,11 @@ def entities(facts: FactBase) -> list[dict[str, object]]:
     A zone that isn't there on that day has no entity: a rule that reads it errs, and an error denies.
     """
     rows = [_known(facts, target) for target in facts.targets]
-    return rows + zone_entities(facts, facts.zones()) + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
+    return (
+        rows
+        + zone_entities(facts, facts.zones())
+        + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
+    )
 
 
 def resource_of(asked: Asked, facts: FactBase) -> dict[str, object]:
