@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from greylag.domain.labels import Label
+from greylag.domain.signoff import FLOW_ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,11 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may use the platform. ``roles`` ⊆ requester, reviewer, operator, auditor."""
+    """Somebody who may use the platform. ``roles`` ⊆ `ROLES`."""
 
     name: str
     roles: tuple[str, ...]
     email: str = ""
 
 
-ROLES = ("requester", "reviewer", "operator", "auditor")
+ROLES = ("requester", "reviewer", "operator", "auditor", *FLOW_ROLES)

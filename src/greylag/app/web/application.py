@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from greylag import __version__
 from greylag.app.platform import Platform
+from greylag.app.web import signing
 from greylag.app.web.api import router
 from greylag.app.web.pages import error_page, mount_pages
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, PolicyRefused, RequestRefused
@@ -42,6 +43,7 @@ def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
     )  # fmt: skip
     app.state.platform = platform
     app.include_router(router)
+    app.include_router(signing.router)
     mount_pages(app)
     app.mount("/git", git)
     app.add_exception_handler(GreylagError, _refused)  # type: ignore[arg-type]  # narrower than Exception, as meant

@@ -40,21 +40,22 @@ class FactBase:
     """What counts on day ``valid``, by what was known on day ``known``; made by `FactBook.as_of`.
 
     ``rows`` are the versions that decide, at most one a name. ``silent`` are those that are known and decide nothing
-    (annulled, proposed, expired): a target among them is unknown, and no wider row steps in for it. Answers are worked
-    out when they are first asked for and kept, so a snapshot is made once and asked often. Safe to share between
-    threads.
+    (annulled, proposed, expired), ``missing`` names rows that were taken from the book: a target among either is
+    unknown, and no wider row steps in for it. Answers are worked out when they are first asked for and kept, so a
+    snapshot is made once and asked often. Safe to share between threads.
     """
 
     valid: date
     known: date
     rows: tuple[Row, ...] = ()
     silent: tuple[Row, ...] = field(default=(), repr=False)
+    missing: tuple[str, ...] = ()
     targets: tuple[TargetFact, ...] = field(init=False, repr=False, compare=False)
     _territory: Territory = field(init=False, repr=False, compare=False)
     _regimes: Regimes = field(init=False, repr=False, compare=False)
     _named: dict[str, Row] = field(init=False, repr=False, compare=False)
     _targets: dict[tuple[str, str], TargetFact | None] = field(init=False, repr=False, compare=False)
-    _globs: tuple[TargetFact, ...] = field(init=False, repr=False, compare=False)
+    _globs: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
     _processors: dict[str, Processor] = field(init=False, repr=False, compare=False)
     _kept: dict[str, dict[Hashable, object]] = field(init=False, repr=False, compare=False)
 
@@ -62,17 +63,18 @@ class FactBase:
         openings = {(row.kind, row.name): row for row in self.rows if isinstance(row, Opening)}
         found = sorted(self._all(TargetFact), key=lambda row: (row.kind, row.name))
         targets = tuple(_opened(row, openings.get((row.kind, row.name))) for row in found)
-        closed = {(row.kind, row.name): None for row in self.silent if isinstance(row, TargetFact)}
-        globs = [row for row in found if row.covers_many]
-        globs += [row for row in self.silent if isinstance(row, TargetFact) and row.covers_many]
-        territory = Territory(self.rows, self.silent)
+        unknown = {(row.kind, row.name) for row in self.silent if isinstance(row, TargetFact)}
+        unknown |= {(kind, name) for kind, _, name in (each.partition("/") for each in self.missing)}
+        by_name = {**dict.fromkeys(unknown), **{(row.kind, row.name): row for row in targets}}
+        globs = [each for each in by_name if each[1].endswith("*")]
+        territory = Territory(self.rows, self.silent, self.missing)
         for name, value in (
             ("targets", targets),
             ("_territory", territory),
-            ("_regimes", Regimes(self.rows, territory, self.valid)),
+            ("_regimes", Regimes(self.rows, territory, self.valid, self.missing)),
             ("_named", {row.row: row for row in self.rows}),
-            ("_targets", {**closed, **{(row.kind, row.name): row for row in targets}}),
-            ("_globs", tuple(sorted(globs, key=lambda row: -len(row.name)))),
+            ("_targets", by_name),
+            ("_globs", tuple(sorted(globs, key=lambda each: (-len(each[1]), each)))),
             ("_processors", {row.name: row for row in self._all(Processor)}),
             ("_kept", {}),
         ):
@@ -94,8 +96,8 @@ class FactBase:
             return self._targets[kind, name]
         if kind not in GLOB_KINDS:
             return None
-        wide = next((row for row in self._globs if row.kind == kind and name.startswith(row.name[:-1])), None)
-        return self._targets[kind, wide.name] if wide is not None else None
+        wide = next((each for each in self._globs if each[0] == kind and name.startswith(each[1][:-1])), None)
+        return self._targets[wide] if wide is not None else None
 
     def processor(self, name: str) -> Processor | None:
         """Return the row of a company, None for unknown."""
@@ -158,7 +160,8 @@ class FactBase:
     def regimes_of(self, classes: tuple[str, ...], origins: tuple[str, ...]) -> tuple[str, ...]:
         """Return which bodies of law follow data of these classes from these origins, by name.
 
-        An origin that isn't known, or none at all, belongs to every regime whose classes match.
+        An origin that isn't known, or none at all, belongs to every regime whose classes match; a regime whose row is
+        missing follows everything that has a class.
         """
         return self._keep("regimes", (classes, origins), lambda: self._regimes.following(classes, origins))
 

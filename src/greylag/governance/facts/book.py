@@ -1,7 +1,7 @@
 """Every version of every row, and what of them counted on which day."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 
@@ -18,13 +18,15 @@ class FactBook:
 
     Two clocks: on a day of validity and a day of knowledge that version counts which was known by then and speaks of
     that day; of several the one known last, of those the one valid from the latest day. ``rows`` is in order of name
-    and version, and lists within rows are sorted, so equal books are equal values.
+    and version, and lists within rows are sorted, so equal books are equal values. ``missing`` names rows that were
+    taken away: what they said is not known, and that is kept, so that taking a row away never widens anything.
 
     Raises OperatorError ``GL-FACTS-004`` for two versions of one row with the same days, ``GL-FACTS-008`` for more
     than `MAX_ROWS` rows.
     """
 
     rows: tuple[Row, ...] = ()
+    missing: tuple[str, ...] = ()
     _versions: dict[str, tuple[Row, ...]] = field(init=False, repr=False, compare=False)
     _digest: list[str] = field(init=False, repr=False, compare=False)
 
@@ -44,6 +46,7 @@ class FactBook:
                 )  # fmt: skip
             those.append(row)
         object.__setattr__(self, "rows", tuple(rows))
+        object.__setattr__(self, "missing", tuple(sorted(set(self.missing) - set(versions))))
         object.__setattr__(self, "_versions", {name: tuple(reversed(those)) for name, those in versions.items()})
         object.__setattr__(self, "_digest", [])
 
@@ -62,7 +65,7 @@ class FactBook:
             else:
                 quiet = next((row for row in versions if _spoken(row, valid, known)), None)
                 silent += [quiet] if quiet is not None else []
-        return FactBase(valid, known, tuple(rows), tuple(silent))
+        return FactBase(valid, known, tuple(rows), tuple(silent), self.missing)
 
     def versions(self, row_name: str) -> tuple[Row, ...]:
         """Return the versions of one row, the latest known first; empty where there is none."""
@@ -89,33 +92,33 @@ class FactBook:
         """Return the SHA-256 (hex) over all rows and versions, the same for the same rows in any order."""
         if not self._digest:
             whole = hashlib.sha256()
-            for part in sorted(row_bytes(row) for row in self.rows):
+            for part in sorted([*map(row_bytes, self.rows), *map(str.encode, self.missing)]):
                 whole.update(len(part).to_bytes(8, "big") + part)
             self._digest.append(whole.hexdigest())
         return self._digest[0]
 
     def joined(self, other: "FactBook") -> "FactBook":
         """Return this book with the rows of ``other`` as well. Raises as the constructor."""
-        return FactBook((*self.rows, *other.rows))
+        return FactBook((*self.rows, *other.rows), (*self.missing, *other.missing))
 
     def overlaid_with(self, other: "FactBook") -> "FactBook":
         """Return this book in which rows of ``other`` replace all versions of what they speak of."""
-        return FactBook((*(row for row in self.rows if row.row not in other._versions), *other.rows))
+        rows = (*(row for row in self.rows if row.row not in other._versions), *other.rows)
+        return FactBook(rows, (*self.missing, *other.missing))
 
     def without(self, row_name: str) -> "FactBook":
-        """Return this book without any version of a row. Raises OperatorError ``GL-FACTS-009`` where there is none."""
+        """Return this book without any version of a row, which is then among the ``missing``.
+
+        Raises OperatorError ``GL-FACTS-009`` where there is no such row.
+        """
         if row_name not in self._versions:
             raise fact_error("009", f"there is no row `{row_name[:200]}`.", "list the rows with `greylag facts show`.")
-        return FactBook(tuple(row for row in self.rows if row.row != row_name))
+        return FactBook(tuple(row for row in self.rows if row.row != row_name), (*self.missing, row_name))
 
     def replaced(self, *rows: Row) -> "FactBook":
         """Return this book with further versions; one with the same days as a version that is there replaces it."""
         new = {version_of(row): row for row in rows}
-        return FactBook((*(row for row in self.rows if version_of(row) not in new), *new.values()))
-
-    def selected(self, wanted: Callable[[Row], bool]) -> "FactBook":
-        """Return the book of those rows that are ``wanted``."""
-        return FactBook(tuple(row for row in self.rows if wanted(row)))
+        return FactBook((*(row for row in self.rows if version_of(row) not in new), *new.values()), self.missing)
 
 
 def version_of(row: Row) -> Version:

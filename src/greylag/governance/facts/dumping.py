@@ -12,15 +12,13 @@ from greylag.governance.facts.values import UNKNOWN, Basis, Control, Row
 SCHEMA_VERSION = 2
 
 
-def dump_rows(rows: Iterable[Row]) -> dict[str, object]:
+def dump_rows(rows: Iterable[Row], missing: tuple[str, ...] = ()) -> dict[str, object]:
     """Return ``rows`` as the document that `parse_facts` reads: tables of plain JSON values, days as ISO text."""
     tables: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         tables.setdefault(TABLE_OF[type(row)], []).append(row_document(row))
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **{table: tables[table] for table in TABLE_OF.values() if table in tables},
-    }
+    head = {"schema_version": SCHEMA_VERSION, **({"missing": list(missing)} if missing else {})}
+    return {**head, **{table: tables[table] for table in TABLE_OF.values() if table in tables}}
 
 
 def row_document(row: Row) -> dict[str, object]:

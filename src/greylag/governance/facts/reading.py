@@ -13,9 +13,9 @@ from greylag.governance.facts.values import MAX_ROWS, UNKNOWN, Basis, Place, Row
 def parse_facts(data: Mapping[str, object], variables: Mapping[str, str] | None = None) -> FactBook:
     """Return the book that decoded TOML ``data`` describes; ``{name}`` in its texts become ``variables``.
 
-    Expects ``schema_version = 2`` and the arrays of tables of `TABLES`; a field that isn't known is refused. Days may
-    be TOML's or ISO text. Names of other rows are not followed here, since these may stand in other files: see
-    `require_sound`.
+    Expects ``schema_version = 2`` and the arrays of tables of `TABLES` (and ``missing``, the names of rows that were
+    taken away); a field that isn't known is refused. Days may be TOML's or ISO text. Names of other rows are not
+    followed here, since these may stand in other files: see `require_sound`.
 
     Raises OperatorError: ``GL-FACTS-001`` shape, ``GL-FACTS-002`` unknown field, ``GL-FACTS-003`` missing or wrong
     value, ``GL-FACTS-004`` two versions of one row with the same days, ``GL-FACTS-006`` fields that contradict each
@@ -27,7 +27,7 @@ def parse_facts(data: Mapping[str, object], variables: Mapping[str, str] | None 
         if isinstance(each, OperatorError):
             raise each
         rows.append(each)
-    return FactBook(tuple(rows))
+    return FactBook(tuple(rows), Fields("of the file", data).texts("missing"))
 
 
 def read_rows(data: Mapping[str, object], variables: Mapping[str, str] | None = None) -> Iterator[Row | OperatorError]:
@@ -48,7 +48,7 @@ def read_rows(data: Mapping[str, object], variables: Mapping[str, str] | None = 
 
 def dump_facts(book: FactBook) -> dict[str, object]:
     """Return plain JSON values from which `parse_facts` makes an equal book."""
-    return dump_rows(book.rows)
+    return dump_rows(book.rows, book.missing)
 
 
 def own_place(name: str, basis: Basis, *, jurisdiction: str = UNKNOWN) -> Place:
@@ -82,7 +82,7 @@ def _check_shape(data: Mapping[str, object]) -> None:
             "001", f"field `schema_version`: got/expected: {version!r}/{SCHEMA_VERSION}.",
             f"write the rows in the form of version {SCHEMA_VERSION}: {old}see `policies/README.md`.",
         )  # fmt: skip
-    unknown = sorted(str(name) for name in data if name not in TABLES and name != "schema_version")
+    unknown = sorted(str(name) for name in data if name not in TABLES and name not in ("schema_version", "missing"))
     if unknown:
         raise fact_error(
             "001", f"a fact file has no table `{unknown[0][:80]}` (expected: schema_version, {', '.join(TABLES)})."

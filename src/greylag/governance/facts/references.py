@@ -8,11 +8,11 @@ from greylag.domain.errors import OperatorError
 from greylag.governance.facts.book import FactBook
 from greylag.governance.facts.fields import ZONE_PREFIX, kind_of
 from greylag.governance.facts.values import (
+    UNKNOWN,
     Adequacy,
     Certification,
     Control,
     Jurisdiction,
-    Law,
     Mechanism,
     Opening,
     Place,
@@ -54,7 +54,6 @@ _NAMING: Mapping[type, tuple[tuple[str, str], ...]] = {
     Regime: (("origins", "territory"), ("home", "territory")),
     Adequacy: (("regime", "regime"), ("exporters", "territory"), ("importers", "territory")),
     Mechanism: (("regime", "regime"), ("processor", "processor"), ("importers", "territory")),
-    Law: (("regime", "regime"),),
 }  # fmt: skip
 
 
@@ -118,7 +117,7 @@ def _mentions(row: Row) -> Iterator[Mention]:
         for each in value if isinstance(value, tuple) else (value,):
             name = each.country if isinstance(each, Control) else each
             if kind != "territory":
-                yield from [(where, kind, name)] if name else []
+                yield from [(where, kind, name)] if name not in ("", UNKNOWN) else []
             elif (found := kind_of(name)) == "zone":
                 yield (where, "zone", name.removeprefix(ZONE_PREFIX))
             elif found != "word":

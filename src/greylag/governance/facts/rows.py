@@ -5,7 +5,18 @@ from dataclasses import fields
 
 from greylag.domain.errors import OperatorError
 from greylag.domain.labels import LEVELS
-from greylag.governance.facts.fields import CLASS, COMPANY, HOST, JURISDICTION, NAME, NAMES, WORD, Fields, kind_of
+from greylag.governance.facts.fields import (
+    CLASS,
+    COMPANY,
+    HOST,
+    JURISDICTION,
+    NAME,
+    NAMES,
+    RESERVED,
+    WORD,
+    Fields,
+    kind_of,
+)
 from greylag.governance.facts.values import (
     ANYWHERE,
     CERTAINTIES,
@@ -143,6 +154,8 @@ def _controls(row: Fields) -> tuple[Control, ...]:
 
 def _processor(row: Fields) -> Processor:
     name = row.formed("name", COMPANY)
+    if name in RESERVED:
+        raise row.wrong("name", name, "a company's own name, no reserved word")
     parents = row.texts("parents", COMPANY)
     if name in parents:
         raise _contradiction(row, f"{name!r} is its own parent", "leave it out of `parents`.")

@@ -33,7 +33,7 @@ class Territory:
     permits then permits less, and one that restricts must be taken to restrict everything (`Extent.whole`).
     """
 
-    def __init__(self, rows: Iterable[Row], silent: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[Row], silent: Iterable[Row] = (), missing: Iterable[str] = ()) -> None:
         self._jurisdictions: dict[str, Jurisdiction] = {}
         self._places: dict[str, Place] = {}
         self._zones: dict[str, list[Zone]] = {}
@@ -47,6 +47,8 @@ class Territory:
         for row in silent:
             if isinstance(row, Zone):
                 self._zones.setdefault(row.name, [])
+        # A zone that lost one of its rows has more members than are known.
+        self._torn = {name.split("/")[1] for name in missing if name.startswith("zone/")}
         self._parts = self._below(stop_at_own=False)
         self._inheriting = self._below(stop_at_own=True)
         # All of them now: what is shared between threads is only read.
@@ -124,7 +126,7 @@ class Territory:
         found = [self._item(member) for row in rows for member in row.members]
         self._extents[name] = Extent(
             codes=frozenset().union(*(each.codes for each in found)),
-            whole=all(each.whole for each in found),
+            whole=name not in self._torn and all(each.whole for each in found),
             rows=frozenset(row.row for row in rows).union(*(each.rows for each in found)),
         )
 

@@ -73,7 +73,7 @@ class _Law:
 class Regimes:
     """The regimes of one snapshot, with their adequacies, mechanisms and who holds which certificate."""
 
-    def __init__(self, rows: Iterable[Row], territory: Territory, valid: date) -> None:
+    def __init__(self, rows: Iterable[Row], territory: Territory, valid: date, missing: Iterable[str] = ()) -> None:
         rows = tuple(rows)
         self._territory = territory
         self._valid = valid
@@ -82,6 +82,7 @@ class Regimes:
         for row in rows:
             if isinstance(row, Certification):
                 self._schemes.setdefault(row.processor, set()).add(row.scheme)
+        self._missing = {name.removeprefix("regime/") for name in missing if name.startswith("regime/")}
         self._laws: Mapping[str, _Law] = {row.name: self._law(row, rows) for row in rows if isinstance(row, Regime)}
 
     def schemes(self, processor: str) -> tuple[str, ...]:
@@ -92,14 +93,16 @@ class Regimes:
         """Return the names of the regimes that follow data of these classes and origins.
 
         No origin at all is an origin that isn't known, and that belongs to every regime whose classes match. A class
-        matches one above it, and, since a key stands for all keys below, one below it.
+        matches one above it, and, since a key stands for all keys below, one below it. What a regime governs whose row
+        is missing nobody knows, so it follows everything that has a class.
         """
-        return tuple(
+        found = {
             name
-            for name, law in sorted(self._laws.items())
+            for name, law in self._laws.items()
             if (not law.regime.classes or any(touches(classes, key) for key in law.regime.classes))
             and any(self._exporter(law, origin) for origin in origins or (UNKNOWN,))
-        )
+        }
+        return tuple(sorted(found | self._missing if classes else found))
 
     def excepted(self, regime: str, classes: tuple[str, ...]) -> frozenset[str]:
         """Return what of ``classes`` some adequacy of the regime leaves out; all that `transfer` needs of them."""

@@ -231,7 +231,12 @@ class CedarPolicy:
             return ()
         snapshot = self._snapshot(question.at.astimezone(UTC).date())
         rows = (facts or snapshot.facts).targets
-        names = [row.name for row in rows if row.kind == kind and row.name != question.target.name]
+        level = question.asset.label.level
+        names = [
+            row.name
+            for row in rows
+            if row.kind == kind and row.name != question.target.name and may_have(row.max_level, level)
+        ]
         asked = [resolve(replace(question, target=Target(kind, name)), snapshot.facts) for name in names]
         others = [each for each in asked if isinstance(each, Asked) and not guards(each, self.rules.regimes)]
         if not others:
@@ -293,6 +298,11 @@ def _rows_used(asked: Asked, snapshot: Snapshot, rules: Sequence[Rule]) -> tuple
     names |= {f"zone/{zone}" for rule in rules for zone in rule.zones}
     names |= {f"law/{law.removeprefix('law/')}" for rule in rules for law in rule.law}
     return tuple(sorted(names)), facts.certainty(asked.fact) if asked.fact is not None else UNKNOWN
+
+
+def may_have(max_level: str, level: str) -> bool:
+    """Whether a target that is open up to ``max_level`` may have data of ``level``, as far as that goes."""
+    return max_level in LEVELS and LEVELS.index(max_level) >= LEVELS.index(level)
 
 
 def _obligations(verdict: Verdict, rules: Sequence[Rule]) -> tuple[str, ...]:
