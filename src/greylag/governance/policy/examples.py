@@ -20,7 +20,7 @@ MAX_EXAMPLES = 2000
 _REQUIRED = frozenset(
     {"title", "stage", "principal", "kind", "level", "target_kind", "target", "expect", "rule"}
 )  # fmt: skip
-_TEXTS = _REQUIRED | {"action", "origin"}
+_TEXTS = _REQUIRED | {"action", "origin", "home_region"}
 _LISTS = frozenset({"classes", "origins", "surfaces", "applied", "approvals", "obligations"})
 _COUNTS = frozenset({"size_bytes", "subjects", "residual_findings"})
 _HEAD = frozenset({"schema_version", "home_region", "at", "facts", "example"})
@@ -30,19 +30,20 @@ _HEAD = frozenset({"schema_version", "home_region", "at", "facts", "example"})
 class Example:
     """One question with the verdict it must get: ``expect`` ∈ `EXPECTATIONS`, with ``rule`` among the rules.
 
-    ``rule`` is ``no-match`` where nothing may match.
+    ``rule`` is ``no-match`` where nothing may match. ``home_region`` is the region that is asked.
     """
 
     title: str
     question: Question
     expect: str
     rule: str
+    home_region: str
     obligations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleSet:
-    """The examples of one pack: asked on one day, at one home, over facts of their own."""
+    """The examples of one pack: asked on one day, at one home unless an example names another, over their own facts."""
 
     home_region: str
     at: date
@@ -93,12 +94,12 @@ def check_examples(pack: Pack, others: Sequence[Pack], library: Mapping[str, Fac
     both outcomes. Raises OperatorError as `parse_examples` and as `CedarPolicy`.
     """
     given = parse_examples(pack, library)
-    policy = _policy(pack, others, given, given.book)
+    policies = _policies(pack, others, given, given.book)
     failures: list[str] = []
     seen_rules: set[str] = set()
     seen: set[tuple[Stage | None, bool]] = set()
     for example in given.examples:
-        verdict = policy.decide(example.question)
+        verdict = policies[example.home_region].decide(example.question)
         seen_rules.update(verdict.rules)
         seen |= {(example.question.stage, verdict.permitted), (None, verdict.permitted)}
         if (difference := difference_of(example, verdict)) is not None:
@@ -120,9 +121,12 @@ def moved_examples(
     Raises OperatorError as `check_examples`; also where the packs can't be read over the changed facts at all.
     """
     given = parse_examples(pack, library)
-    before = _policy(pack, others, given, given.book)
-    after = _policy(pack, others, given, change(given.book))
-    pairs = [(each, before.decide(each.question), after.decide(each.question)) for each in given.examples]
+    before = _policies(pack, others, given, given.book)
+    after = _policies(pack, others, given, change(given.book))
+    pairs = [
+        (each, before[each.home_region].decide(each.question), after[each.home_region].decide(each.question))
+        for each in given.examples
+    ]
     return [
         Moved(pack.name, each.title, old, new)
         for each, old, new in pairs
@@ -146,8 +150,9 @@ def difference_of(example: Example, verdict: Verdict) -> str | None:
     return None
 
 
-def _policy(pack: Pack, others: Sequence[Pack], given: ExampleSet, book: FactBook) -> CedarPolicy:
-    return CedarPolicy([*others, pack], book, given.home_region, today=given.at, drill=True)
+def _policies(pack: Pack, others: Sequence[Pack], given: ExampleSet, book: FactBook) -> Mapping[str, CedarPolicy]:
+    homes = sorted({each.home_region for each in given.examples})
+    return {home: CedarPolicy([*others, pack], book, home, today=given.at, drill=True) for home in homes}
 
 
 def _permits(pack: Pack) -> bool:
@@ -176,8 +181,9 @@ def _example(pack: Pack, row: object, home: str, at: date, number: int) -> Examp
     for name, allowed in (("stage", tuple(Stage)), ("expect", EXPECTATIONS), ("level", LEVELS)):
         if row[name] not in allowed:
             raise _malformed(pack, f"{label}, field `{name}`: got/expected: {row[name]!r}/one of {', '.join(allowed)}")
+    home = row.get("home_region", home)
     return Example(
-        row["title"], _question(row, home, at), row["expect"], row["rule"], tuple(row.get("obligations", ()))
+        row["title"], _question(row, home, at), row["expect"], row["rule"], home, tuple(row.get("obligations", ()))
     )
 
 

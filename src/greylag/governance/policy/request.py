@@ -181,7 +181,7 @@ def zone_entities(facts: FactBase, names: Sequence[str]) -> list[dict[str, objec
 def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:
     reach = facts.reach(target)
     attributes = {
-        "known": True, "kind": target.kind, "own": not target.processor, "places": sorted(reach.names) or [UNKNOWN],
+        "known": True, "kind": target.kind, "own": not target.processor, "places": _places(facts, target, reach.names),
         "residency": sorted(reach.residency) or [UNKNOWN], "reach": sorted(reach.everywhere) or [UNKNOWN],
         "control": sorted(facts.control(target)) or [UNKNOWN], "provenance": list(target.weights_from) or [UNKNOWN],
         "processor": target.processor,
@@ -193,6 +193,18 @@ def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:
         "uncovered_surfaces": list(target.uncovered_surfaces),
     }  # fmt: skip
     return _entity(target.row, attributes)
+
+
+def _places(facts: FactBase, target: TargetFact, names: frozenset[str]) -> list[str]:
+    """Return the names of the places a target works at.
+
+    A place of which nobody knows whose law holds there is still that place: an install that has not said where it is
+    works at home all the same. Only a name without a row is unknown.
+    """
+    listed = {*target.processing, *target.storage, *target.support, *target.control_plane}
+    if not target.processor and UNKNOWN not in listed and all(facts.place(name) for name in listed):
+        return sorted(names - {UNKNOWN})
+    return sorted(names) or [UNKNOWN]
 
 
 def _unknown(kind: str) -> dict[str, object]:
