@@ -13,6 +13,7 @@ from greylag.governance.explanation.values import (
     Explanation,
     Flip,
     LabelUse,
+    Nearest,
     RegimeUse,
     Remedy,
     RowUse,
@@ -21,6 +22,6 @@ from greylag.governance.explanation.values import (
 )
 
 __all__ = [
-    "Alternative", "Axis", "Change", "Explanation", "Flip", "LabelUse", "RegimeUse", "Remedy", "RowUse", "RuleUse",
-    "TargetUse", "as_json", "as_text", "explain", "one_line",
+    "Alternative", "Axis", "Change", "Explanation", "Flip", "LabelUse", "Nearest", "RegimeUse", "Remedy", "RowUse",
+    "RuleUse", "TargetUse", "as_json", "as_text", "explain", "one_line",
 ]  # fmt: skip

@@ -54,11 +54,10 @@ _NOWHERE = frozenset({ANYWHERE, UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A question, over the facts with ``rows`` added or exchanged and those named in ``without`` taken out."""
+    """A question, over the facts with ``rows`` as the versions known last; one that is annulled takes its thing away."""
 
     question: Question
     rows: tuple[Row, ...] = ()
-    without: tuple[str, ...] = ()
 
     def asking(self, question: Question) -> "Situation":
         """Return it with another question."""
@@ -68,10 +67,6 @@ class Situation:
         """Return it with further rows, each in the place of one of the same name."""
         names = {row.row for row in rows}
         return replace(self, rows=(*(row for row in self.rows if row.row not in names), *rows))
-
-    def lacking(self, *names: str) -> "Situation":
-        """Return it without the rows of these names."""
-        return replace(self, without=tuple(sorted({*self.without, *names})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +193,7 @@ def _opened(now: Standpoint, literals: Literals) -> Moves:
     if fact is None or (fact.max_level in LEVELS and LEVELS.index(fact.max_level) >= LEVELS.index(level)):
         return
     row = Opening(fact.kind, fact.name, level, now.basis())
-    words = f"the operator opens {fact.kind} `{fact.name}` for {level} data: `greylag facts open`"
+    words = f"the operator opens it: `greylag facts open {fact.kind} {fact.name} --level {level}`"
     yield Change("opening", words, 40), now.situation.having(row)
 
 

@@ -38,6 +38,7 @@ def explain(policy: CedarPolicy, question: Question) -> Explanation:
         label=_label(asked, facts, policy), target=target_use(asked, facts), flips=found.flips,
         alternatives=around.permitted, no_alternative=around.reason,
         remedies=() if verdict.permitted else _remedies(verdict, found, around), tried=found.tried, whole=found.whole,
+        nearest=found.nearest,
     )  # fmt: skip
 
 

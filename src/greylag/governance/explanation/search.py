@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from greylag.domain.labels import LEVELS
 from greylag.governance.explanation.changes import Situation, Standpoint, moves
 from greylag.governance.explanation.reading import RuleReader
-from greylag.governance.explanation.values import Change, Flip
+from greylag.governance.explanation.values import Change, Flip, Nearest
 from greylag.governance.facts import FactBase, Law, Opening, Row, TargetFact, is_stale
 from greylag.governance.policy.cedar import CedarPolicy
 from greylag.governance.policy.supposing import Supposed, Supposition
@@ -29,11 +29,15 @@ _STEADY: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came to: ``flips`` by effort, ``tried`` questions; ``whole`` False where it was cut short."""
+    """What a search came to: ``flips`` by effort, ``tried`` questions; ``whole`` False where it was cut short.
+
+    ``nearest`` is what comes nearest where nothing turns it.
+    """
 
     flips: tuple[Flip, ...]
     tried: int
     whole: bool
+    nearest: Nearest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Search:
     reader: RuleReader = field(init=False)
     _base: FactBase = field(init=False)
     _rows: dict[str, Row] = field(init=False)
-    _facts: dict[tuple[tuple[Row, ...], tuple[str, ...]], FactBase] = field(init=False)
+    _facts: dict[tuple[Row, ...], FactBase] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reader = RuleReader(self.policy)
@@ -73,15 +77,15 @@ class Search:
             return not isinstance(row, Law) and not (isinstance(row, TargetFact | Opening) and row.name not in names)
 
         self._rows = {row.row: row for row in facts.rows if counts(row)}
-        self._base = FactBase(facts.valid, facts.known, tuple(self._rows.values()), facts.silent)
-        self._facts = {((), ()): self._base}
+        self._base = FactBase(facts.valid, facts.known, tuple(self._rows.values()), facts.silent, facts.missing)
+        self._facts = {(): self._base}
 
     def opening(self) -> Found:
         """Return the smallest changes that permit what is denied."""
         root = self._node(frozenset(), Situation(self.question))
         if root is None or root.answer.errors:
             return Found((), self.tried, False)
-        frontier, seen, flips = [root], {root.changes}, []
+        frontier, seen, flips, nearest = [root], {root.changes}, [], root
         for _ in range(MAX_CHANGES):
             steps = [step for node in frontier for step in self._steps(node, seen)]
             steps.sort(key=lambda step: (sum(change.effort for change in step[0]), sorted(c.words for c in step[0])))
@@ -91,8 +95,10 @@ class Search:
             flips = [node for node in frontier if node.answer.permitted]
             if flips:
                 break
+            nearest = min([nearest, *frontier], key=_distance)
         found = sorted((_flip(node) for node in flips), key=lambda flip: (flip.effort, flip.words))
-        return Found(tuple(found[:MAX_FLIPS]), self.tried, self.whole)
+        near = None if found else Nearest(_flip(nearest).changes, nearest.answer.rules)
+        return Found(tuple(found[:MAX_FLIPS]), self.tried, self.whole, near)
 
     def closing(self) -> Found:
         """Return the single changes that would deny what is permitted, what is least sure first."""
@@ -137,13 +143,12 @@ class Search:
         return (Standpoint(situation, case.asked, facts, self.policy.home_region), case) if case is not None else None
 
     def _facts_of(self, situation: Situation) -> FactBase:
-        key = (situation.rows, situation.without)
-        if key not in self._facts:
-            rows = {**self._rows, **{row.row: row for row in situation.rows}}
-            gone = tuple(rows.pop(name) for name in situation.without if name in rows)
-            base = self._base
-            self._facts[key] = FactBase(base.valid, base.known, tuple(rows.values()), (*base.silent, *gone))
-        return self._facts[key]
+        if situation.rows not in self._facts:
+            base, rows = self._base, {**self._rows, **{row.row: row for row in situation.rows}}
+            holding = tuple(row for row in rows.values() if row.basis.decides)
+            gone = tuple(row for row in situation.rows if not row.basis.decides)
+            self._facts[situation.rows] = FactBase(base.valid, base.known, holding, (*base.silent, *gone), base.missing)
+        return self._facts[situation.rows]
 
     def _ask(self, steps: Sequence[tuple[frozenset[Change], Standpoint, Supposition]]) -> list[_Node]:
         self.tried += len(steps)
@@ -170,7 +175,10 @@ class Search:
         used.sort(key=lambda row: (self._hold(row), row.row))
         self.whole = self.whole and len(used) <= MAX_WITHOUT
         for row in used[:MAX_WITHOUT]:
-            yield Change("row", f"`{row.row}` no longer holds", self._hold(row)), here.lacking(row.row)
+            day, known = self._base.valid, self._base.known
+            basis = replace(row.basis, status="annulled", valid_from=day, valid_to=None, known_from=known)
+            change = Change("row", f"`{row.row}` is annulled", self._hold(row))
+            yield change, here.having(replace(row, basis=basis))
 
     def _hold(self, row: Row) -> int:
         """Return how firmly a row stands, 0 … 100; what is challenged, stale or unchecked goes first."""
@@ -193,7 +201,13 @@ def _read(case: Supposition, variable: str, name: str) -> object:
     return values if name == "*" or not isinstance(values, Mapping) else values.get(name)
 
 
+def _distance(node: _Node) -> tuple[bool, int, int]:
+    """Return how far a denial is from a permit: rules in the way, then effort; no rule at all is no permit either."""
+    answer = node.answer
+    return bool(answer.errors), len(answer.rules) or 1, sum(change.effort for change in node.changes)
+
+
 def _flip(node: _Node) -> Flip:
     situation = node.standpoint.situation
     changes = tuple(sorted(node.changes, key=lambda change: (change.effort, change.words)))
-    return Flip(changes, situation.question, situation.rows, situation.without)
+    return Flip(changes, situation.question, situation.rows)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from greylag.governance.explanation.values import Alternative, Axis, TargetUse
-from greylag.governance.facts import OPERATOR, UNKNOWN, FactBase, Processor, TargetFact
+from greylag.governance.facts import CLOSED, OPERATOR, UNKNOWN, FactBase, Processor, TargetFact
 from greylag.governance.policy.cedar import ROUTABLE_KINDS, CedarPolicy
 from greylag.governance.policy.request import Asked
 from greylag.governance.question import Question, Target
@@ -101,7 +101,7 @@ def others(policy: CedarPolicy, question: Question, facts: FactBase) -> Others:
     permitted.sort(key=lambda each: (TIERS.index(each.tier), not each.own, each.price_permille, each.name))
     if permitted:
         return Others(tuple(permitted[:MAX_SHOWN]), "", ())
-    return Others((), _refused(kind, [answer.rules for answer in answers]), _near(rows, facts, policy.home_region))
+    return Others((), _refused(rows, [answer.rules for answer in answers]), _near(rows, facts, policy.home_region))
 
 
 def _alternative(policy: CedarPolicy, question: Question, row: TargetFact, facts: FactBase) -> Alternative:
@@ -118,15 +118,16 @@ def _alternative(policy: CedarPolicy, question: Question, row: TargetFact, facts
     return Alternative(row.kind, row.name, tier, not row.processor, row.price_permille, tuple(sorted(reach.names)))
 
 
-def _refused(kind: str, rules: Sequence[tuple[str, ...]]) -> str:
-    """Say why none of the others will do, by the rules that refuse the most of them."""
+def _refused(rows: Sequence[TargetFact], rules: Sequence[tuple[str, ...]]) -> str:
+    """Say why none of the others will do: how many are closed, and which rules refuse the most of the open ones."""
     count: dict[str, int] = {}
-    for each in rules:
-        for rule in each or ("no rule permits it",):
+    closed = sum(row.max_level == CLOSED for row in rows)
+    for row, each in zip(rows, rules, strict=False):
+        for rule in (each or ("no rule permits it",)) if row.max_level != CLOSED else ():
             count[rule] = count.get(rule, 0) + 1
     worst = sorted(count, key=lambda rule: (-count[rule], rule))[:3]
-    by = ", ".join(f"{count[rule]} by `{rule}`" for rule in worst)
-    return f"none of {len(rules)} other {kind}{'s' if len(rules) != 1 else ''} is permitted: refused {by}"
+    by = f", {', '.join(f'{count[rule]} refused by `{rule}`' for rule in worst)}" if worst else ""
+    return f"of {len(rows)} other {rows[0].kind}s known none is permitted: {closed} not opened by the operator{by}"
 
 
 def _near(rows: Sequence[TargetFact], facts: FactBase, home: str) -> tuple[str, ...]:
@@ -134,6 +135,6 @@ def _near(rows: Sequence[TargetFact], facts: FactBase, home: str) -> tuple[str, 
 
     def distance(row: TargetFact) -> tuple[bool, bool, bool, bool, int, str]:
         away = not facts.reach(row).names <= {home}
-        return bool(row.processor), away, not row.pinned, row.max_level == "closed", row.price_permille, row.name
+        return bool(row.processor), away, not row.pinned, row.max_level == CLOSED, row.price_permille, row.name
 
     return tuple(row.name for row in sorted(rows, key=distance)[:MAX_TRIED])

@@ -5,8 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 
 from greylag.governance.explanation.values import Explanation, Flip, RegimeUse, RowUse, RuleUse, TargetUse
-from greylag.governance.facts import Row
-from greylag.governance.facts.dumping import row_document
+from greylag.governance.facts import row_document
 
 MAX_LINE = 300
 SCHEMA_VERSION = 1
@@ -17,7 +16,8 @@ _KINDS = {"alternative": "other target", "change": "change", "rule": "rule's adv
 def one_line(explanation: Explanation) -> str:
     """Return the explanation in one line of at most 300 characters, for a chat."""
     verdict, rules = explanation.verdict, explanation.rules
-    ids = ", ".join(rule.rule_id for rule in rules) or "no rule permits it"
+    ids = ", ".join(rule.rule_id for rule in rules[:3]) or "no rule permits it"
+    ids += f" and {len(rules) - 3} more" if len(rules) > 3 else ""
     why = rules[0].reason if rules else "; ".join((*verdict.errors, *verdict.reasons))
     if verdict.permitted:
         tail = f" Would be no if: {explanation.flips[0].words}." if explanation.flips else ""
@@ -46,7 +46,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Flip):
         return {
             "words": value.words, "effort": value.effort, "changes": [_plain(each) for each in value.changes],
-            "rows": [_row(each) for each in value.rows], "without": list(value.without),
+            "rows": [row_document(each) for each in value.rows],
         }  # fmt: skip
     if is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
@@ -55,10 +55,6 @@ def _plain(value: object) -> object:
     if isinstance(value, date | datetime):
         return value.isoformat()
     return str(value) if isinstance(value, str) else value
-
-
-def _row(row: Row) -> object:
-    return row_document(row)
 
 
 def as_text(explanation: Explanation) -> str:
@@ -95,7 +91,7 @@ def _rule(rule: RuleUse) -> Iterator[str]:
     if rule.reason:
         yield f"    because {rule.reason}"
     for law in rule.laws:
-        yield from (f"    law: {line}" for line in _fact(law))
+        yield from (f"    {'law: ' if not number else ''}{line}" for number, line in enumerate(_fact(law)))
     if rule.obligations:
         yield f"    stands back once discharged: {', '.join(rule.obligations)}"
 
@@ -105,6 +101,9 @@ def _turning(explanation: Explanation) -> list[str]:
     cut = "" if explanation.whole else "; the search was cut short"
     if not lines:
         lines = [f"  nothing that was tried ({explanation.tried} questions, up to 3 changes at once{cut})"]
+        if explanation.nearest is not None and explanation.nearest.changes:
+            lines += [f"  nearest: {'; and '.join(change.words for change in explanation.nearest.changes)}"]
+            lines += [f"    then still in the way: {_list(explanation.nearest.rules) or 'no rule permits it'}"]
     elif cut:
         lines.append(f"  ({explanation.tried} questions were asked{cut})")
     return lines

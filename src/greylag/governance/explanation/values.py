@@ -122,13 +122,12 @@ class Change:
 class Flip:
     """Changes that turn the answer together, and no fewer of them do.
 
-    Asking ``question`` over the facts in which ``rows`` are there and ``without`` are not is answered the other way.
+    Asking ``question`` over the facts with ``rows`` as their latest versions is answered the other way.
     """
 
     changes: tuple[Change, ...]
     question: Question
     rows: tuple[Row, ...] = ()
-    without: tuple[str, ...] = ()
 
     @property
     def effort(self) -> int:
@@ -139,6 +138,14 @@ class Flip:
     def words(self) -> str:
         """What to do, in words."""
         return "; and ".join(change.words for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Changes that do not turn a denial but leave the fewest ``rules`` in its way; no changes: none helps."""
+
+    changes: tuple[Change, ...]
+    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,8 @@ class Explanation:
 
     ``flips`` are the smallest changes that turn the answer, the least effort first: what would open a denial, what
     would close a permit. ``tried`` is how many questions were asked to find them; ``whole`` is False where the search
-    was cut short, so that none found does not mean there is none. ``no_alternative`` is the reason why no other target
+    was cut short, so that none found does not mean there is none; ``nearest`` is what comes nearest where nothing
+    does. ``no_alternative`` is the reason why no other target
     will do, empty where one does. ``remedies`` is never empty for a denial.
     """
 
@@ -190,3 +198,4 @@ class Explanation:
     remedies: tuple[Remedy, ...]
     tried: int
     whole: bool
+    nearest: Nearest | None = None
