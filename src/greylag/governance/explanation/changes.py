@@ -54,7 +54,7 @@ _NOWHERE = frozenset({ANYWHERE, UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A question, over the facts with ``rows`` as the versions known last; one that is annulled takes its thing away."""
+    """A question, over the facts with ``rows`` as their latest versions; an annulled one takes its thing away."""
 
     question: Question
     rows: tuple[Row, ...] = ()

@@ -146,8 +146,11 @@ class Search:
         if situation.rows not in self._facts:
             base, rows = self._base, {**self._rows, **{row.row: row for row in situation.rows}}
             holding = tuple(row for row in rows.values() if row.basis.decides)
-            gone = tuple(row for row in situation.rows if not row.basis.decides)
-            self._facts[situation.rows] = FactBase(base.valid, base.known, holding, (*base.silent, *gone), base.missing)
+            names = {row.row for row in situation.rows}
+            silent = [row for row in base.silent if row.row not in names]
+            silent += [row for row in situation.rows if not row.basis.decides]
+            missing = tuple(name for name in base.missing if name not in names)
+            self._facts[situation.rows] = FactBase(base.valid, base.known, holding, tuple(silent), missing)
         return self._facts[situation.rows]
 
     def _ask(self, steps: Sequence[tuple[frozenset[Change], Standpoint, Supposition]]) -> list[_Node]:
