@@ -32,7 +32,7 @@ def shipped_packs() -> tuple[Pack, ...]:
 
 @cache
 def shipped_book(jurisdiction: str = "GB") -> FactBook:
-    """Return the shipped facts, for a region in ``jurisdiction`` that runs an endpoint, a chat and a forge of its own."""
+    """Return the shipped facts for a region in ``jurisdiction`` with an endpoint, a chat and a forge of its own."""
     book = FactBook(())
     for path in sorted((ROOT / "policies" / "facts").glob("*.toml")):
         variables = {"region": HOME, "jurisdiction": jurisdiction}
@@ -54,7 +54,7 @@ def policy_of(book: FactBook, *names: str) -> CedarPolicy:
 
 
 def ask(stage: str, kind: str, name: str, level: str = "internal", **more: object) -> Question:
-    """Return a question; ``more``: asset, classes, origins, regimes, subjects, surfaces, principal, applied, approvals."""
+    """Return a question; ``more``: asset, classes, origins, regimes, surfaces, principal, applied, approvals."""
 
     def several(field: str) -> tuple[str, ...]:
         value = more.get(field, ())

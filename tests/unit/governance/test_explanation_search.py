@@ -106,12 +106,16 @@ def test_alternatives_are_permitted(question: Question) -> None:
 
 
 MINIMAL = {
-    "two changes": ask("prompt", "endpoint", "anthropic", "confidential", classes=("finance.transaction",), origins=("GB",)),
+    "two changes": ask(
+        "prompt", "endpoint", "anthropic", "confidential", classes=("finance.transaction",), origins=("GB",)
+    ),
     "personal": ask("prompt", "endpoint", "mistral-eu", "internal", classes=("user.contact.email",), origins=("DE",)),
     "closed": ask("prompt", "endpoint", "deepseek", "internal"),
     "unknown": ask("prompt", "endpoint", "nobody-knows-it", "public"),
     "wrong principal": ask("push", "forge", "builtin", principal="agent:claude"),
-    "surfaces": ask("chat", "chat", "slack", "confidential", surfaces=("title",), classes=("user.name",), origins=("US",)),
+    "surfaces": ask(
+        "chat", "chat", "slack", "confidential", surfaces=("title",), classes=("user.name",), origins=("US",)
+    ),
 }  # fmt: skip
 
 

@@ -52,6 +52,31 @@ _MECHANISM_WORDS: Mapping[str, str] = {
 _NOWHERE = frozenset({ANYWHERE, UNKNOWN})
 
 
+_TRANSFER = frozenset({"context.transfers", "context.restricted", "context.safeguards"})
+_TRUST = frozenset({"resource.certainty", "resource.stale"})
+#: Kind of change: everything it can alter of what a rule looks at. The other kinds can alter anything.
+TOUCHES: Mapping[str, frozenset[str]] = {
+    "obligation": frozenset({"context.applied", "context.residual_findings"}),
+    "approval": frozenset({"context.approvals"}),
+    "surfaces": frozenset({"context.surfaces"}),
+    "level": frozenset({"context.level"}),
+    "class": frozenset({"context.classes", "context.regimes"}) | _TRANSFER,
+    "opening": frozenset({"resource.max_level"}) | _TRUST,
+    "training": frozenset({"resource.trains_by_default"}) | _TRUST,
+    "retention": frozenset({"resource.retention_known", "resource.retention_days"}) | _TRUST,
+    "check": _TRUST,
+    "certification": frozenset({"resource.certifications"}) | _TRUST | _TRANSFER,
+    "mechanism": _TRANSFER,
+    "assessment": _TRANSFER,
+}
+
+
+def may_touch(change: Change, reads: frozenset[str]) -> bool:
+    """Whether ``change`` can alter something in ``reads`` (``context.level``, ``resource.*``)."""
+    touched = TOUCHES.get(change.kind)
+    return touched is None or any(each in reads or f"{each.partition('.')[0]}.*" in reads for each in touched)
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """A question, over the facts with ``rows`` as their latest versions; an annulled one takes its thing away."""

@@ -29,7 +29,7 @@ def explain(policy: CedarPolicy, question: Question) -> Explanation:
     if not isinstance(asked, Asked):
         return _malformed(policy, question, verdict, facts)
     around = others(policy, question, facts) if not verdict.permitted else Others((), "", ())
-    search = Search(policy, question, around.worth_a_try)
+    search = Search(policy, question, verdict.permitted, around.worth_a_try)
     found = search.closing() if verdict.permitted else search.opening()
     rules = _rules(verdict, search, facts, policy)
     return Explanation(

@@ -7,18 +7,21 @@ Reiter, "A theory of diagnosis from first principles", 1987).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 
 from greylag.domain.labels import LEVELS
-from greylag.governance.explanation.changes import Situation, Standpoint, moves
+from greylag.governance.explanation.changes import Situation, Standpoint, may_touch, moves
 from greylag.governance.explanation.reading import RuleReader
 from greylag.governance.explanation.values import Change, Flip, Nearest
-from greylag.governance.facts import FactBase, Law, Opening, Row, TargetFact, is_stale
+from greylag.governance.facts import Adequacy, FactBase, Law, Mechanism, Opening, Regime, Row, TargetFact, is_stale
 from greylag.governance.policy.cedar import CedarPolicy
 from greylag.governance.policy.supposing import Supposed, Supposition
 from greylag.governance.question import Discharged, Question
 
 MAX_CHANGES = 3
 MAX_QUESTIONS = 400
+#: Variations that are made ready to see whether they differ in what counts; most do not, and are never asked.
+MAX_MADE = 800
 MAX_FLIPS = 8
 MAX_WITHOUT = 24
 #: How much each table of facts can be trusted to stay as it is, for ranking what a permit hangs by.
@@ -52,13 +55,15 @@ class _Node:
 
 @dataclass(slots=True)
 class Search:
-    """Asks one policy about variations of one question. Used once."""
+    """Asks one policy about variations of one question, which is ``permitted`` or not. Used once."""
 
     policy: CedarPolicy
     question: Question
+    permitted: bool
     others: Sequence[str] = ()
     max_questions: int = MAX_QUESTIONS
     tried: int = 0
+    made: int = 0
     whole: bool = True
     reader: RuleReader = field(init=False)
     _base: FactBase = field(init=False)
@@ -67,18 +72,31 @@ class Search:
 
     def __post_init__(self) -> None:
         self.reader = RuleReader(self.policy)
-        facts = self.policy.facts_on(self.question.at.date())
+        facts = self.policy.facts_on(self.question.at.astimezone(UTC).date())
         names = {self.question.target.name, *self.others}
         behind = facts.target(self.question.target.kind, self.question.target.name)
         names |= {behind.name} if behind is not None else set()
 
+        regimes = None if self.permitted else set(self._regimes(facts))
+
         def counts(row: Row) -> bool:
-            """Whether a row can matter: other targets and texts of law can't, and there are many."""
-            return not isinstance(row, Law) and not (isinstance(row, TargetFact | Opening) and row.name not in names)
+            """Whether a row can matter: there are many other targets, texts of law and regimes that can't."""
+            if isinstance(row, TargetFact | Opening):
+                return row.name in names
+            if isinstance(row, Regime):
+                return regimes is None or row.name in regimes
+            if isinstance(row, Adequacy | Mechanism):
+                return regimes is None or row.regime in regimes
+            return not isinstance(row, Law)
 
         self._rows = {row.row: row for row in facts.rows if counts(row)}
         self._base = FactBase(facts.valid, facts.known, tuple(self._rows.values()), facts.silent, facts.missing)
         self._facts = {(): self._base}
+
+    def _regimes(self, facts: FactBase) -> tuple[str, ...]:
+        """Return the regimes on the data; no change that opens a denial brings a further one."""
+        label = self.question.asset.label
+        return *label.regimes, *facts.regimes_of(label.classes, label.origins)
 
     def opening(self) -> Found:
         """Return the smallest changes that permit what is denied."""
@@ -126,8 +144,12 @@ class Search:
         reads = self.reader.reads(rules)
         for change, situation in moves(node.standpoint, self.reader.names(rules), self.others):
             changes = node.changes | {change}
-            if changes in seen:
+            if changes in seen or not may_touch(change, reads):
                 continue
+            self.whole = self.whole and self.made < MAX_MADE
+            if self.made >= MAX_MADE:
+                return
+            self.made += 1
             made = self._made(situation)
             if made is not None and _differs(node.case, made[1], reads):
                 seen.add(changes)
