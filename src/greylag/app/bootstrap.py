@@ -28,14 +28,17 @@ from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.importing import Incoming, import_repository
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.home import prepare_home, read_operator_token
-from greylag.app.install.keys import public_bytes, signing_key
-from greylag.app.install.lawbook import read_policy
+from greylag.app.install.keys import public_bytes, region_key, signing_key
+from greylag.app.install.lawbook import read_scanner
 from greylag.app.install.models import Models, choose_models
+from greylag.app.install.statutes import LivePolicy
 from greylag.app.install.tools import Tools, find_claude
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
+from greylag.delivery.discharging import Discharger, Pseudonyms
+from greylag.delivery.labelling import Labels
 from greylag.delivery.releases import revive
 from greylag.delivery.workflow import deliver
 from greylag.domain.repository import Repository
@@ -114,10 +117,16 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         ("store", "control-plane"), ("pool", f"{sandbox.name}@{region}"), ("sandbox", sandbox.name),
         ("forge", forge.name), ("chat", chat.where),
     ]  # fmt: skip
-    policy = read_policy(settings, home, own=own, today=clock.now().date())
-    door = Door(policy, ledger, clock, region)
+    policy = await asyncio.to_thread(LivePolicy, settings, home, own, clock)
+    scanner, pseudonyms = read_scanner(), Pseudonyms(region_key(places.cell / "keys", "pseudonyms"))
+    labels = Labels(scanner, policy.facts_today, region, region_key(places.cell / "keys", "subjects"), pseudonyms)
+    discharger = Discharger(
+        scanner, policy.facts_today, pseudonyms, sign_offs=control.directory.sign_offs,
+        repository=control.directory.repository,        link=settings.server.task_page, now=clock.now,
+    )  # fmt: skip
+    door = Door(policy, ledger, clock, region, discharger)
     models = choose_models(settings, clock)
-    gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway")
+    gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway", sight=labels)
     tools = Tools(settings, places.cell / "tools", sandbox, door)
     toolchain = tools.toolchain
     agents = (ClaudeAgent(find_claude(settings)), AcpAgent(needs_model=bool(models.endpoint)), CommandAgent())
@@ -135,7 +144,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         vault=LocalVault(places.cell / "vault", region), forge=forge, sandbox=sandbox,
         agents={agent.name: agent for agent in agents}, gateway=gateway,
         deployer=deployer,
-        chat=chat, toolbox=tools.toolbox,
+        chat=chat, toolbox=tools.toolbox, labeller=labels,
         sign_approval=lambda subject, by, via: sign_approval(subject, by, via, key),
         seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
@@ -143,7 +152,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         bounds=bounds_of(settings),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, engine, control, key, models)
+    platform = _platform(settings, home, cell, engine, control, key, models, policy)
     # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
@@ -172,6 +181,7 @@ def _platform(
     control: Control,
     key: Ed25519PrivateKey,
     models: Models,
+    policy: LivePolicy,
 ) -> Platform:
     registry = SimpleIndex(REGISTRY_TARGET, package_index_environment())
 
@@ -188,7 +198,7 @@ def _platform(
     return Platform(
         settings=settings, home=home, cell=cell, desk=Desk(cell, engine), engine=engine, directory=control.directory,
         operator_token=read_operator_token(home), ledger_public_key=public_bytes(key.public_key()),
-        import_repository=bring, close=close,
+        import_repository=bring, close=close, policy=policy,
     )  # fmt: skip
 
 

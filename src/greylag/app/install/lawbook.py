@@ -11,6 +11,7 @@ from greylag.app.settings import Settings
 from greylag.domain.errors import OperatorError
 from greylag.governance.facts import Basis, FactBook, own_target, parse_facts, require_sound
 from greylag.governance.policy import Pack, parse_pack
+from greylag.governance.scanning import Scanner, parse_rules
 from greylag.governance.world import World
 
 #: Shipped fact files that speak of what the operator itself runs.
@@ -90,6 +91,12 @@ def shipped_library() -> Mapping[str, FactBook]:
     """Return the shipped fact files by their names, for packs' examples; none of them speaks of this install."""
     paths = sorted(shipped("policies", "facts").glob("*.toml"))
     return {path.stem: parse_facts(_toml(path)) for path in paths if path.stem not in _OWN_FILES}
+
+
+def read_scanner() -> Scanner:
+    """Return the scanner of the shipped rules. Raises OperatorError ``GL-SCAN-…`` for a rule that can't be used."""
+    paths = sorted(shipped("policies", "scanners").glob("*.toml"))
+    return Scanner(rule for path in paths for rule in parse_rules(_toml(path)))
 
 
 #: The day from which what an install runs itself counts as known; the settings say it anew at each start.

@@ -2,9 +2,7 @@
 
 import hashlib
 import re
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -65,9 +63,9 @@ class CedarPolicy:
         self.home_region = home_region
         self.version = policy_version(packs, book, home_region)
         self._boundaries = book.boundaries()
-        self._snapshots: OrderedDict[int, Snapshot] = OrderedDict()
-        self._verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
-        self._lock = threading.Lock()
+        # Filled by whoever asks, in any thread: reading and writing one key is one act, and all values are pure.
+        self._snapshots: dict[int, Snapshot] = {}
+        self._verdicts: dict[Hashable, Verdict] = {}
         if self.facts_on(today).place(home_region) is None:
             raise pack_error(
                 "016", packs[0].name, f"the home region {home_region!r} has no `[[place]]` row in force",
@@ -87,20 +85,18 @@ class CedarPolicy:
     def decide(self, question: Question) -> Verdict:
         """Return the verdict on ``question``; never raises for what a question may contain."""
         try:
-            snapshot = self._snapshot(question.at.astimezone(UTC).date())
-            key = self._key(question, snapshot)
-            with self._lock:
-                if (kept := self._verdicts.get(key)) is not None:
-                    self._verdicts.move_to_end(key)
-                    return kept
+            day = question.at.astimezone(UTC).date()
+            key = self._key(question, bisect_right(self._boundaries, day))
+            if (kept := self._verdicts.get(key)) is not None:
+                return kept
+            snapshot = self._snapshot(day)
             asked = resolve(question, snapshot.facts)
             verdict = self._failed(asked) if isinstance(asked, tuple) else self._verdict(asked, snapshot)
         except Exception as error:  # noqa: BLE001  whatever breaks in an evaluation, the answer is no
             return self._failed((f"the evaluation broke: {type(error).__name__}: {printable(str(error))}",))
-        with self._lock:
-            self._verdicts[key] = verdict
-            while len(self._verdicts) > MAX_VERDICTS:
-                self._verdicts.popitem(last=False)
+        if len(self._verdicts) >= MAX_VERDICTS:
+            self._verdicts = {}
+        self._verdicts[key] = verdict
         return verdict
 
     def ask_all(self, questions: Sequence[Question]) -> list[Supposed]:
@@ -131,30 +127,25 @@ class CedarPolicy:
         rules = () if answer.allowed and found else answer.rule_ids
         return Supposed(answer.allowed and not found, (*rules, *found), answer.errors)
 
-    def _key(self, question: Question, snapshot: Snapshot) -> Hashable:
+    def _key(self, question: Question, era: int) -> Hashable:
         """Name everything a verdict depends on. A digest, marks of people and derivations are in no rule's sight."""
         asset, label = question.asset, question.asset.label
         size = asset.size_bytes if {"size_bytes", "*"} & self.rules.context_read else isinstance(asset.size_bytes, int)
         return (
-            id(snapshot), question.stage, question.principal, question.action, question.target, question.discharged,
+            era, question.stage, question.principal, question.action, question.target, question.discharged,
             asset.kind, asset.origin, asset.surfaces, size, label.level, label.classes, label.origins, label.regimes,
             label.subjects,
         )  # fmt: skip
 
     def _snapshot(self, day: date) -> Snapshot:
         era = bisect_right(self._boundaries, day)
-        with self._lock:
-            found = self._snapshots.get(era)
-            if found is not None:
-                self._snapshots.move_to_end(era)
-                return found
-        made = Snapshot(self.rules, self.book.as_of(day, day), self.home_region)
-        with self._lock:
-            kept = self._snapshots.setdefault(era, made)
-            while len(self._snapshots) > MAX_SNAPSHOTS:
-                self._snapshots.popitem(last=False)
-                self._verdicts.clear()  # their keys hold the identity of a snapshot that may be gone
-            return kept
+        found = self._snapshots.get(era)
+        if found is None:
+            found = Snapshot(self.rules, self.book.as_of(day, day), self.home_region)
+            if len(self._snapshots) >= MAX_SNAPSHOTS:
+                self._snapshots = {}
+            self._snapshots[era] = found
+        return found
 
     def _verdict(self, asked: Asked, snapshot: Snapshot) -> Verdict:
         answer = snapshot.ask([asked])[0]
