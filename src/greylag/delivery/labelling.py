@@ -8,7 +8,7 @@ from greylag.delivery.discharging import Pseudonyms
 from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.governance.facts import UNKNOWN, FactBase
-from greylag.governance.labelling import label_from
+from greylag.governance.labelling import label_from, with_regimes
 from greylag.governance.scanning import Scanner, label_of_findings
 from greylag.governance.subjects import mark_of, marks
 
@@ -37,7 +37,7 @@ class Labels:
         facts = self._facts()
         if not repository.origins:
             repository = replace(repository, origins=self._home_origins(facts))
-        return label_from(repository, facts, paths)
+        return label_from(repository, facts, paths=paths)
 
     def of_content(self, content: bytes, base: Label) -> Label:
         """Return ``base`` joined with what is found in ``content``. Bytes that are no text are not looked into."""
@@ -59,9 +59,9 @@ class Labels:
 
     def _with_regimes(self, label: Label) -> Label:
         facts = self._facts()
-        origins = label.origins or self._home_origins(facts)
-        label = label.joined(Label("public", origins=tuple(sorted(origins))))
-        return label.joined(Label("public", regimes=facts.regimes_of(label.classes, label.origins)))
+        if not label.origins:
+            label = label.joined(Label("public", origins=self._home_origins(facts)))
+        return with_regimes(label, facts)
 
     def _home_origins(self, facts: FactBase) -> tuple[str, ...]:
         place = facts.place(self._home)

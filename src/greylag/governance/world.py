@@ -37,7 +37,7 @@ def dump_world(world: World) -> dict[str, object]:
         "version": world.version,
         "home_region": world.home_region,
         "schema": world.packs[0].schema_text if world.packs else "",
-        "packs": [{"manifest": _manifest(pack), "policy": pack.policy_text} for pack in world.packs],
+        "packs": [{"manifest": manifest_of(pack), "policy": pack.policy_text} for pack in world.packs],
         "facts": dump_facts(world.book),
     }
 
@@ -62,7 +62,8 @@ def parse_world(data: Mapping[str, object]) -> World:
     return world
 
 
-def _manifest(pack: Pack) -> dict[str, object]:
+def manifest_of(pack: Pack) -> dict[str, object]:
+    """Return what ``pack.toml`` of ``pack`` says."""
     return {
         "schema_version": 2, "name": pack.name, "title": pack.title, "version": pack.version, "status": pack.status,
         "kind": pack.kind, "regimes": list(pack.regimes), "requires": list(pack.requires),

@@ -96,4 +96,3 @@ def _stat(path: Path) -> tuple[str, int, int]:
     except OSError:
         return str(path), 0, 0
     return str(path), found.st_mtime_ns, found.st_size
-
