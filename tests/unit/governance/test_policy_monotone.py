@@ -179,7 +179,7 @@ def test_a_zone_that_is_gone_turns_no_denial_into_a_permit(name: str) -> None:
 # One row less: a certificate, a mechanism, a parent, a place, a country, an adequacy …
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["ca-quebec", "eu-gdpr", BASE, "in-dpdp", "sovereign-control", "uk-gdpr", "us-dsp"])
 def test_a_row_that_is_gone_turns_no_denial_into_a_permit(name: str) -> None:
     home, book = given(name).home_region, given(name).book
     asked = [each.question for each in given(name).examples if at_home(name, each)]
@@ -206,7 +206,7 @@ def test_a_loader_that_lost_the_schema_reads_no_pack(text: str) -> None:
     manifest = {
         "schema_version": 2, "name": "a-pack", "title": "t", "version": "1", "status": "in_force", "kind": "house",
     }  # fmt: skip
-    with pytest.raises(OperatorError, match="GL-POLICY-01[23]"):
+    with pytest.raises(OperatorError, match=r"GL-POLICY-01[23]"):
         parse_pack(manifest, pack("eu-gdpr").policy_text, text)
 
 
@@ -221,7 +221,11 @@ def test_even_where_cedar_is_given_no_schema_the_answers_are_the_same(
     ready._entities = cedarpy.Entities.from_json_str(json.dumps(entities(facts_of(name))))
     ready._schema = None
     batch = cedarpy.is_authorized_batch
-    monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *given, schema: batch(*given))
+
+    def schemaless(*given: Any, schema: object) -> Any:
+        return batch(*given)
+
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", schemaless)
     assert [answer.allowed for answer in ready.ask(asked_of(name))] == before
 
 
