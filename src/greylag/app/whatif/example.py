@@ -81,7 +81,7 @@ PLANS = (
     ),
     _Plan(
         Repository("royalties", REGION, classes=("code",), origins=("GB",), owner="finance"),
-        ("bedrock-eu", "bedrock-eu-west-2", "scaleway", "mistral-eu"),
+        ("bedrock-eu", "bedrock-eu-west-2", "azure-germanywestcentral", "mistral-eu"),
     ),
     _Plan(Repository("site", REGION, "public", owner="web-team"), ("anthropic", "mistral-eu")),
 )
