@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
-from greylag.delivery.discharging import Discharger, Pseudonyms
-from greylag.delivery.labelling import Labels
+from greylag.delivery.governing.discharging import Discharger, Pseudonyms
+from greylag.delivery.governing.labelling import Labels
 from greylag.delivery.releases import revive
 from greylag.delivery.workflow import deliver
 from greylag.domain.repository import Repository
@@ -122,7 +122,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     labels = Labels(scanner, policy.facts_today, region, region_key(places.cell / "keys", "subjects"), pseudonyms)
     discharger = Discharger(
         scanner, policy.facts_today, pseudonyms, sign_offs=control.directory.sign_offs,
-        repository=control.directory.repository,        link=settings.server.task_page, now=clock.now,
+        repository=control.directory.repository, link=settings.server.task_page, now=clock.now,
     )  # fmt: skip
     door = Door(policy, ledger, clock, region, discharger)
     models = choose_models(settings, clock)
@@ -152,7 +152,8 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         bounds=bounds_of(settings),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, engine, control, key, models, policy)
+    close = _closing(cell, engine, control, models)
+    platform = _platform(settings, home, cell, engine, key, policy, close)
     # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
@@ -173,21 +174,7 @@ def bounds_of(settings: Settings) -> Bounds:
     )  # fmt: skip
 
 
-def _platform(
-    settings: Settings,
-    home: Path,
-    cell: Cell,
-    engine: DbosEngine,
-    control: Control,
-    key: Ed25519PrivateKey,
-    models: Models,
-    policy: LivePolicy,
-) -> Platform:
-    registry = SimpleIndex(REGISTRY_TARGET, package_index_environment())
-
-    async def bring(repository: Repository, incoming: Incoming) -> Repository:
-        return await import_repository(cell, registry, repository, incoming)
-
+def _closing(cell: Cell, engine: DbosEngine, control: Control, models: Models) -> Callable[[], Awaitable[None]]:
     async def close() -> None:
         await engine.close()
         await cell.deployer.close()
@@ -195,8 +182,25 @@ def _platform(
             await upstream.close()
         control.close()
 
+    return close
+
+
+def _platform(
+    settings: Settings,
+    home: Path,
+    cell: Cell,
+    engine: DbosEngine,
+    key: Ed25519PrivateKey,
+    policy: LivePolicy,
+    close: Callable[[], Awaitable[None]],
+) -> Platform:
+    registry = SimpleIndex(REGISTRY_TARGET, package_index_environment())
+
+    async def bring(repository: Repository, incoming: Incoming) -> Repository:
+        return await import_repository(cell, registry, repository, incoming)
+
     return Platform(
-        settings=settings, home=home, cell=cell, desk=Desk(cell, engine), engine=engine, directory=control.directory,
+        settings=settings, home=home, cell=cell, desk=Desk(cell, engine), engine=engine, directory=cell.directory,
         operator_token=read_operator_token(home), ledger_public_key=public_bytes(key.public_key()),
         import_repository=bring, close=close, policy=policy,
     )  # fmt: skip

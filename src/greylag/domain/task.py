@@ -264,12 +264,9 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             return replace(task, repository=choice, question="", choices=())
         case ev.TaskLabelled():
             said = Label(event.level, event.classes, event.origins, event.regimes, event.subjects, event.derived_by)
-            label = said.joined(task.label) if task.label is not None else said
-            return replace(task, label=label, level=label.level)
+            return _labelled(task, said)
         case ev.TaskAccepted():
-            label = task.label if task.label is not None else Label(event.level)
-            label = label.joined(Label(event.level))
-            return replace(task, repository=event.repository, intent=event.intent, label=label, level=label.level)
+            return replace(_labelled(task, Label(event.level)), repository=event.repository, intent=event.intent)
         case ev.TaskPlaced():
             return replace(
                 task, region=event.region, sandbox=event.sandbox, agent=event.agent, endpoint=event.endpoint,
@@ -291,6 +288,12 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             return replace(task, stop_requested_by=by)
         case _:
             return task
+
+
+def _labelled(task: Task, said: Label) -> Task:
+    """Return the task with ``said`` joined to its label, which never loses anything."""
+    label = said.joined(task.label) if task.label is not None else said
+    return replace(task, label=label, level=label.level)
 
 
 def _apply_run(task: Task, event: ev.RunStarted | ev.TurnSettled | ev.RunFinished | ev.RunVerified) -> Task:

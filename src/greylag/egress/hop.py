@@ -1,6 +1,6 @@
 """One movement of data, described before it happens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from greylag.domain.stages import Stage
 from greylag.governance.question import Asset, Discharged, Target
@@ -22,4 +22,4 @@ class Hop:
     key: str
     task_id: str = ""
     repository: str = ""
-    discharged: Discharged = Discharged()
+    discharged: Discharged = field(default_factory=Discharged)
