@@ -49,6 +49,9 @@ class Discharged:
     residual_findings: int = 0
 
 
+NOTHING_DISCHARGED = Discharged()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One principal asks to do one action with one asset towards one target at one stage and time.
@@ -62,7 +65,7 @@ class Question:
     asset: Asset
     target: Target
     at: datetime
-    discharged: Discharged = Discharged()
+    discharged: Discharged = NOTHING_DISCHARGED
 
 
 @dataclass(frozen=True, slots=True)

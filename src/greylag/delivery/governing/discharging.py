@@ -65,8 +65,8 @@ class Pseudonyms:
 class Discharger:
     """`greylag.egress.door.Discharger` of one region.
 
-    ``sign_offs`` returns every sign-off that stands, ``repository`` the settings of one, ``link`` the address of a
-    task's page in the region.
+    ``sign_offs`` returns every sign-off that stands, ``repository`` the settings of one, ``link`` the address
+    of a task's page in the region.
     """
 
     def __init__(

@@ -155,12 +155,27 @@ def entities(facts: FactBase) -> list[dict[str, object]]:
     A zone that isn't there on that day has no entity: a rule that reads it errs, and an error denies.
     """
     rows = [_known(facts, target) for target in facts.targets]
-    zones = [
+    return (
+        rows
+        + zone_entities(facts, facts.zones())
+        + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
+    )
+
+
+def resource_of(asked: Asked, facts: FactBase) -> dict[str, object]:
+    """Return the Cedar entity of what ``asked`` is about, as ``facts`` describe it."""
+    if asked.fact is None:
+        return _entity(asked.entity_id, _unknown(asked.question.target.kind))
+    return _known(facts, asked.fact)
+
+
+def zone_entities(facts: FactBase, names: Sequence[str]) -> list[dict[str, object]]:
+    """Return one Cedar entity for each zone of ``names`` that is there."""
+    return [
         {"uid": {"type": ZONE_TYPE, "id": name}, "attrs": {"members": sorted(members)}, "parents": []}
-        for name in facts.zones()
+        for name in names
         if (members := facts.zone(name)) is not None
     ]
-    return rows + zones + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
 
 
 def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:

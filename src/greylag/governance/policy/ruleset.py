@@ -1,4 +1,4 @@
-"""Several packs as one set of rules: no id twice, nothing missing or in conflict, nothing cited that isn't there."""
+"""Several packs as one set of rules: no id twice, nothing missing, in conflict, or cited that isn't there."""
 
 import json
 from collections.abc import Mapping, Sequence
