@@ -295,6 +295,7 @@ def contents(home: Path) -> Iterator[tuple[str, Reference, bytes]]:
                 for each in fields(record.event)
             ]
             values += [message.body for message in control.threads.messages(task.task_id)]
+            values += [each for value in values if isinstance(value, tuple) for each in value]
             for reference in {value for value in values if isinstance(value, Reference)}:
                 yield task.task_id, reference, vault.get(reference, subject=task.task_id)
     finally:
