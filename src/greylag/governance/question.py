@@ -74,8 +74,8 @@ class Verdict:
 
     ``errors`` non-empty always means not permitted. ``facts`` names the fact rows that were used, ``certainty`` the
     weakest of theirs. ``obligations`` non-empty means: not permitted as it is, and not before each of these is
-    discharged and its result re-scanned; only asking again tells whether that was enough. Each is ``NAME`` or ``NAME:PARAMETERS``, alternatives
-    joined by ``|``.
+    discharged and its result re-scanned; only asking again tells whether that was enough. Each is ``NAME`` or
+    ``NAME:PARAMETERS``, alternatives joined by ``|``.
     """
 
     permitted: bool
