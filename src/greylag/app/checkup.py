@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -37,14 +38,17 @@ from greylag.adapters.vault.conformance import checks as vault_checks
 from greylag.app.bootstrap import open_stores
 from greylag.app.example import example_settings
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_pack, read_policy
+from greylag.app.install.lawbook import read_pack, read_scanner, read_world, shipped_library
 from greylag.app.install.shipped import shipped
 from greylag.app.install.tools import find_claude, find_venv
 from greylag.app.server import bind
 from greylag.app.settings import Settings, load_settings
+from greylag.delivery.governing.discharging import Pseudonyms
+from greylag.delivery.governing.labelling import Labels
 from greylag.domain.errors import GreylagError
 from greylag.domain.events import TaskReceived
 from greylag.domain.ids import TaskId, derived_id
+from greylag.domain.labels import Label
 from greylag.domain.references import Reference
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
@@ -53,6 +57,7 @@ from greylag.egress.http import get_local
 from greylag.egress.permit import Permit
 from greylag.governance.policy import check_examples
 from greylag.governance.question import Asset, Target
+from greylag.governance.world import World
 
 _KINDS = {Stage.CHECKOUT: "sandbox", Stage.PUSH: "forge", Stage.ARTIFACT: "store", Stage.PROMPT: "endpoint",
           Stage.CHAT: "chat", Stage.DEPLOY: "environment"}  # fmt: skip
@@ -160,10 +165,12 @@ async def _vault(folder: Path) -> list[Row]:
 
 
 async def _policy(folder: Path) -> list[Row]:
-    rows = []
-    for path in sorted(shipped("policies", "packs").iterdir()):
-        wrong = await asyncio.to_thread(check_examples, read_pack(path.name))
-        rows.append(Row("policy", f"pack {path.name} decides its examples", not wrong, "; ".join(wrong)[:300]))
+    rows, library = [], await asyncio.to_thread(shipped_library)
+    packs = {path.name: read_pack(path) for path in sorted(shipped("policies", "packs").iterdir())}
+    for name, pack in packs.items():
+        others = [packs[other] for other in pack.requires]
+        wrong = await asyncio.to_thread(check_examples, pack, others, library)
+        rows.append(Row("policy", f"pack {name} decides its examples", not wrong, "; ".join(wrong)[:300]))
     return rows
 
 
@@ -182,17 +189,20 @@ async def _models(folder: Path) -> list[Row]:
         cassettes.mkdir()
         (cassettes / "doctor.json").write_text(json.dumps(_CASSETTE))
         upstream = ScriptedUpstream("scripted", cassettes)
-        gateway = LocalGateway({"scripted": upstream}, door, SystemClock(), folder / "gw")
+        clock, pseudonyms = SystemClock(), Pseudonyms(secrets.token_bytes(32))
+        facts = _world(folder / "models-home").policy(today=clock.now().date()).facts_on(clock.now().date())
+        labels = Labels(read_scanner(), lambda: facts, "local", secrets.token_bytes(32), pseudonyms)
+        gateway = LocalGateway({"scripted": upstream}, door, clock, folder / "gw", sight=labels)
 
         def admit(body: bytes) -> Permit:
-            asset = Asset("prompt", "internal", "local", f"sha256:{hashlib.sha256(body).hexdigest()}", len(body))
+            asset = Asset("prompt", Label("internal"), "local", f"sha256:{hashlib.sha256(body).hexdigest()}", len(body))
             key = SystemClock().entropy(8).hex()
             return door.admit(Hop(Stage.PROMPT, "agent:doctor", "send", asset, Target("endpoint", "scripted"), key))
 
         async def on_turn(receipt: TurnReceipt) -> None:
             """Take the receipt; the checks bring their own."""
 
-        grant = RunGrant("task_doctor", "run_doctor", "local", "scripted", "internal", 1_000_000, 0, 50, on_turn)
+        grant = RunGrant("task_doctor", "run_doctor", "local", "scripted", Label("internal"), 1_000_000, 0, 50, on_turn)
         seen = await examine_upstream(UpstreamSubject(upstream, admit, "scripted-1", _PROMPT))
         seen += await examine_gateway(GatewaySubject(gateway, grant, "scripted-1", _PROMPT))
     return [Row("model gateway", finding.name, finding.passed, finding.detail) for finding in seen]
@@ -279,21 +289,25 @@ def _tried(area: str, name: str, check: Callable[[], object]) -> Row:
 @contextmanager
 def _door(home: Path) -> Iterator[Door]:
     """Give a real door over a scratch ledger, with the house rules and this program's own targets."""
-    settings, clock = example_settings(Settings()), SystemClock()
-    control, ledger, _ = open_stores(settings, home)
-    own = [("store", "control-plane"), ("sandbox", "sandbox"), ("sandbox", "builtin"), ("forge", "builtin"),
-           ("chat", "vault:local"), ("store", "vault:elsewhere"), ("forge", "elsewhere"), ("chat", "thread:local"),
-           ("chat", "thread:local-elsewhere"), ("forge", "thread:local")]  # fmt: skip
+    clock = SystemClock()
+    control, ledger, _ = open_stores(example_settings(Settings()), home)
     try:
-        yield Door(read_policy(settings, home, own=own, today=clock.now().date()), ledger, clock, "local")
+        yield Door(_world(home).policy(today=clock.now().date()), ledger, clock, "local")
     finally:
         ledger.close()
         control.close()
 
 
+def _world(home: Path) -> World:
+    own = [("store", "control-plane"), ("sandbox", "sandbox"), ("sandbox", "builtin"), ("forge", "builtin"),
+           ("chat", "vault:local"), ("store", "vault:elsewhere"), ("forge", "elsewhere"), ("chat", "thread:local"),
+           ("chat", "thread:local-elsewhere"), ("forge", "thread:local")]  # fmt: skip
+    return read_world(example_settings(Settings()), home, own=own, today=SystemClock().now().date())
+
+
 def _permits(door: Door, area: str) -> Callable[..., Permit]:
     def permit(stage: Stage, target: str, digest: str = "") -> Permit:
-        asset = Asset("conformance", "internal", "local", digest)
+        asset = Asset("conformance", Label("internal"), "local", digest)
         key = f"{area}/{SystemClock().entropy(8).hex()}"
         return door.admit(Hop(stage, "platform:greylag", "check", asset, Target(_KINDS[stage], target), key))
 

@@ -12,6 +12,7 @@ from greylag.adapters.registry.unpacking import SourceTree, unpack
 from greylag.app.example import example_files
 from greylag.delivery.cell import PLATFORM, Cell
 from greylag.domain.errors import RequestRefused
+from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
 from greylag.egress.hop import Hop
@@ -83,7 +84,7 @@ async def _create_from_package(
     """Fetch a pinned source distribution through the door (stage ``tool``) and make a repository of its files."""
     wanted = parse_pinned(incoming.source.removeprefix(SDIST))
     # What leaves are name and version of a published package, which the operator wrote down: public.
-    asset = Asset("requirements", "public", cell.region, surfaces=("package_names",))
+    asset = Asset("requirements", Label("public"), cell.region, surfaces=("package_names",))
     name = f"{wanted.project}=={wanted.version}"
     target = Target("host", registry.target)
     permit = await cell.admit(Hop(Stage.TOOL, PLATFORM, "fetch", asset, target, f"fetch/{repository.name}/{name}"))
@@ -108,6 +109,6 @@ async def _create(cell: Cell, repository: Repository, tree: SourceTree, message:
 
 
 async def _permit(cell: Cell, repository: Repository, action: str) -> Permit:
-    asset = Asset("repository", repository.level, cell.region, surfaces=("file_names", "branch"))
+    asset = Asset("repository", cell.labeller.of_repository(repository), cell.region, surfaces=("file_names", "branch"))
     target = Target("forge", cell.forge.name)
     return await cell.admit(Hop(Stage.PUSH, PLATFORM, action, asset, target, f"{action}/{repository.name}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from greylag.adapters.engine.port import Engine
 from greylag.adapters.store.port import Directory
 from greylag.app.importing import Incoming
+from greylag.app.install.statutes import LivePolicy
 from greylag.app.settings import Settings
 from greylag.delivery.cell import Cell
 from greylag.delivery.desk import Desk
@@ -18,7 +19,8 @@ class Platform:
     """The wired parts that the faces use. ``close`` stops everything; what is under way goes on at the next start.
 
     ``operator_token`` is the local operator's: who can read the home folder may act for anybody, and each such act is
-    recorded as done by way of the operator. ``import_repository`` brings a repository in through the door.
+    recorded as done by way of the operator. ``policy`` is what decides now. ``import_repository`` brings a
+    repository in through the door.
     """
 
     settings: Settings
@@ -29,5 +31,6 @@ class Platform:
     directory: Directory
     operator_token: str
     ledger_public_key: bytes
+    policy: LivePolicy
     import_repository: Callable[[Repository, Incoming], Awaitable[Repository]]
     close: Callable[[], Awaitable[None]]

@@ -27,6 +27,15 @@ class ServerSettings(_Strict):
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8421, ge=0, le=65535, description="The port; 0 takes any free one.")
     names: tuple[str, ...] = Field(default=(), description="Host names it answers to besides loopback.")
+    public_url: str = Field(
+        default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]{1,253}(/[A-Za-z0-9._~/-]{0,200})?)?$",
+        description="Where people find it, for links; none: this machine.",
+    )  # fmt: skip
+
+    def task_page(self, task_id: str) -> str:
+        """Return the address of a task's page, for a link in a thread."""
+        base = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return f"{base}/tasks/{task_id}"
 
 
 class RegionSettings(_Strict):
@@ -86,8 +95,8 @@ class Settings(_Strict):
     toolchain: Path | None = Field(
         default=None, description="A virtual environment that sandboxes see; none takes the one set-up made."
     )
-    policy_pack: str = Field(
-        default="house-one-region", pattern=r"^[a-z][a-z0-9-]{0,60}$", description="The policy pack in force."
+    policy_packs: tuple[str, ...] = Field(
+        default=(), max_length=64, description="The policy packs that decide; none named: every shipped one in force."
     )
     server: ServerSettings = ServerSettings()
     region: RegionSettings = RegionSettings()

@@ -4,10 +4,11 @@ A cell has its own engine, vault, keys, ledger, gateway and workers; a task neve
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from greylag.adapters.agents.port import Agent
 from greylag.adapters.chat.port import Chat, Said
@@ -17,9 +18,11 @@ from greylag.adapters.models.port import Gateway
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
 from greylag.adapters.store.port import DeploymentStore, Directory, EventStore, LedgerStore, ThreadStore
 from greylag.adapters.vault.port import Vault
+from greylag.domain import events as ev
 from greylag.domain.clock import Clock
 from greylag.domain.events import Event, Recorded
 from greylag.domain.ids import TaskId
+from greylag.domain.labels import Label
 from greylag.domain.references import Reference
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
@@ -27,10 +30,15 @@ from greylag.domain.task import Task
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
 from greylag.egress.permit import Permit
-from greylag.governance.question import Asset, Target
+from greylag.governance.question import Asset, Discharged, Target
 
 PLATFORM = "platform:greylag"
 CONTROL_STORE = Target("store", "control-plane")
+UNLABELLED = Label("internal", derived_by=("before intake",))
+#: The metadata that a message in a thread shows or may show; each is a surface of its own.
+CARD_SURFACES = ("branch", "channel_topic", "file_names", "title")
+#: What the vault does to everything it takes: an obligation to encrypt is met there before it is asked for.
+_IN_VAULT = Discharged(applied=("encrypt",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,22 @@ class Toolbox:
     version: str = ""
 
 
+class Labeller(Protocol):
+    """Says what content is, by the operator's word and by looking at it. Safe to call from any thread."""
+
+    def of_repository(self, repository: Repository, paths: Sequence[str] = ()) -> Label:
+        """Return the label of a repository in which the files ``paths`` lie, with its regimes."""
+        ...
+
+    def of_content(self, content: bytes, base: Label) -> Label:
+        """Return ``base`` joined with what is found in ``content``."""
+        ...
+
+    def marks(self, content: bytes, people: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return keyed marks of ``people`` and of those whom ``content`` names."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Everything a stage may touch. Built only by ``app.bootstrap`` and by tests.
@@ -88,6 +112,7 @@ class Cell:
     deployer: Deployer
     chat: Chat
     toolbox: Callable[[Repository], Awaitable[Toolbox]]
+    labeller: Labeller
     sign_approval: Callable[[str, str, str], str]
     seal: Callable[[Mapping[str, object]], bytes]
     workspaces: Path
@@ -115,21 +140,63 @@ class Cell:
         """Ask the door; the permit's decision stands in the ledger. Raises PolicyRefused."""
         return await asyncio.to_thread(self.door.admit, hop)
 
+    def asset(
+        self, kind: str, label: Label, content: bytes, *, surfaces: tuple[str, ...] = (), people: Sequence[str] = ()
+    ) -> Asset:
+        """Describe ``content``: its digest, and its label joined with what a look at it finds."""
+        return Asset(
+            kind, self.labeller.of_content(content, label), self.region, digest_of(content), len(content), surfaces,
+            self.labeller.marks(content, people),
+        )  # fmt: skip
+
+    async def seen(self, permit: Permit, outcome: str) -> None:
+        """Record that something moved to where the operator itself runs it, in this region."""
+        await asyncio.to_thread(self.seen_now, permit, outcome)
+
+    def seen_now(self, permit: Permit, outcome: str) -> None:
+        """As `seen`, for callers that are not in an event loop."""
+        self.door.observe(permit, outcome, {"observed_place": self.region})
+
     async def keep(
         self, task: Task, content: bytes, kind: str, *, key: str, media_type: str = "text/plain"
     ) -> Reference:
         """Put ``content`` into the region's vault through the door (stage ``artifact``)."""
-        return await asyncio.to_thread(self.keep_now, task.task_id, level_of(task), content, kind, key, media_type)
+        return await asyncio.to_thread(lambda: self.keep_now(About.of(task), content, kind, key, media_type))
+
+    async def keep_input(self, task: Task, content: bytes, kind: str, *, key: str) -> Reference:
+        """As `keep`, for what the task works from: its label joins the task's, and so that of all that follows."""
+        kept = await self.keep(task, content, kind, key=key)
+        await self.relabel(task, await asyncio.to_thread(self.labeller.of_content, content, label_of(task)))
+        return kept
+
+    async def relabel(self, task: Task, label: Label) -> Task:
+        """Join ``label`` to the task's, on record; nothing is recorded where it adds nothing."""
+        return await asyncio.to_thread(self.relabel_now, task, label)
+
+    def relabel_now(self, task: Task, label: Label) -> Task:
+        """As `relabel`, for callers that are not in an event loop."""
+        joined = label.joined(task.label) if task.label is not None else label
+        if joined == task.label:
+            return task
+        event = ev.TaskLabelled(
+            joined.level, joined.classes, joined.origins, joined.regimes, joined.subjects, joined.derived_by
+        )
+        key = f"label/{digest_of(repr(joined).encode())[7:39]}"
+        self.events.append(task.task_id, event, key=key, at=self.clock.now())
+        return self.events.task(task.task_id)
 
     def keep_now(
-        self, task_id: TaskId, level: str, content: bytes, kind: str, key: str, media_type: str = "text/plain"
+        self, about: "About", content: bytes, kind: str, key: str, media_type: str = "text/plain"
     ) -> Reference:
         """As `keep`, for callers that are not in an event loop."""
-        digest = digest_of(content)
-        name = f"vault:{self.region}"
-        asset = Asset(kind, level, self.region, digest, len(content))
-        permit = self.door.admit(Hop(Stage.ARTIFACT, PLATFORM, "store", asset, Target("store", name), key, task_id))
-        return self.vault.put(permit, content, kind=kind, subject=task_id, media_type=media_type)
+        asset = self.asset(kind, about.label, content, people=about.people)
+        target = Target("store", f"vault:{self.region}")
+        permit = self.door.admit(
+            Hop(Stage.ARTIFACT, PLATFORM, "store", asset, target, key, about.task_id, about.repository, _IN_VAULT)
+        )
+        kept = self.vault.put(permit, content, kind=kind, subject=about.task_id, media_type=media_type)
+        self.seen_now(permit, "stored")
+        return kept
 
     async def fetch(self, task: Task, reference: Reference) -> bytes:
         """Return what ``reference`` names, for the platform's own work inside the region."""
@@ -137,20 +204,41 @@ class Cell:
 
     async def say(self, task: Task, kind: str, text: str, key: str) -> None:
         """Say ``text`` in the task's thread, once per ``key`` (stages ``artifact`` and ``chat``)."""
-        await asyncio.to_thread(self.say_now, task.task_id, level_of(task), kind, text, key)
+        await asyncio.to_thread(lambda: self.say_now(About.of(task), kind, text, key))
 
-    def say_now(self, task_id: TaskId, level: str, kind: str, text: str, key: str, author: str = "greylag") -> None:
-        """As `say`, for callers that are not in an event loop."""
-        body = self.keep_now(task_id, level, text.encode(), "message", f"say/{key}")
-        asset = Asset("card", level, self.region, body.digest, body.size_bytes, ("title", "file_names", "branch"))
-        hop = Hop(Stage.CHAT, PLATFORM, "post", asset, Target("chat", self.chat.where), f"say/{key}", task_id)
-        permit = self.door.admit(hop)
-        self.chat.say(permit, Said(task_id, kind, text, body, key, author), self.clock.now())
+    def say_now(self, about: "About", kind: str, text: str, key: str, author: str = "greylag") -> None:
+        """As `say`, for callers that are not in an event loop.
+
+        The vault keeps the words; the chat gets them, or what its obligations leave of them.
+        """
+        body = self.keep_now(about, text.encode(), "message", f"say/{key}")
+        asset = self.asset("card", about.label, text.encode(), surfaces=CARD_SURFACES, people=about.people)
+        target = Target("chat", self.chat.where)
+        hop = Hop(Stage.CHAT, PLATFORM, "post", asset, target, f"say/{key}", about.task_id, about.repository)
+        passed = self.door.send(hop, text.encode())
+        said = Said(about.task_id, kind, passed.content.decode("utf-8", "replace"), body, key, author)
+        self.chat.say(passed.permit, said, self.clock.now())
+        self.seen_now(passed.permit, "sent")
 
 
-def level_of(task: Task) -> str:
-    """Return the task's level; before intake has set one, `internal`."""
-    return task.level or "internal"
+@dataclass(frozen=True, slots=True)
+class About:
+    """What content belongs to: its task, that one's repository and label, and the people it surely concerns."""
+
+    task_id: TaskId
+    label: Label
+    repository: str = ""
+    people: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, task: Task) -> "About":
+        """Return what is known of ``task`` by now."""
+        return cls(task.task_id, label_of(task), task.repository or "", (task.requester,))
+
+
+def label_of(task: Task) -> Label:
+    """Return the task's label; before intake has set one, `UNLABELLED`."""
+    return task.label if task.label is not None else UNLABELLED
 
 
 def digest_of(content: bytes) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.verifying import Verifier, VerifyReport, detect, influential, read_listing, union, verify
 from greylag.domain.errors import IntegrityError
+from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
 from greylag.domain.task import Task
@@ -31,12 +33,16 @@ async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: P
     Raises IntegrityError ``GL-CHECK-001`` where the result is not the tree that was captured.
     """
     name = task.repository or ""
-    asset = Asset("repository", level_of(task), cell.region, surfaces=("file_names", "branch"))
-    hop = Hop(Stage.CHECKOUT, PLATFORM, "checkout", asset, Target("sandbox", cell.sandbox.name), key, task.task_id)
+    task = await cell.relabel(task, await _files_label(cell, name, candidate))
+    asset = Asset("repository", label_of(task), cell.region, surfaces=("file_names", "branch"))
+    hop = Hop(
+        Stage.CHECKOUT, PLATFORM, "checkout", asset, Target("sandbox", cell.sandbox.name), key, task.task_id, name
+    )
     permit = await cell.admit(hop)
     cell.sandbox.discard(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     await cell.forge.checkout(permit, name, candidate.base_commit, folder, candidate.patch)
+    await cell.seen(permit, "checked_out")
     if candidate.tree:
         seen = await cell.forge.capture(name, candidate.base_commit, folder, cell.bounds.capture)
         if seen.tree != candidate.tree:
@@ -46,6 +52,15 @@ async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: P
                 "ask again; if it comes back, report it with `greylag task show TASK --json`.",
             )
     cell.sandbox.adopt(folder)
+
+
+async def _files_label(cell: Cell, name: str, candidate: Candidate) -> Label:
+    """Return the label of what a checkout of ``candidate`` would hold, by the operator's rules for paths."""
+    repository = await asyncio.to_thread(cell.directory.repository, name)
+    paths: Sequence[str] = ()
+    if repository.path_rules:
+        paths = (*await cell.forge.paths(name, candidate.base_commit), *candidate.files)
+    return cell.labeller.of_repository(repository, paths)
 
 
 async def check(cell: Cell, task: Task, repository: Repository, candidate: Candidate, key: str) -> VerifyReport:

@@ -5,14 +5,16 @@ synchronous and may be called from any thread.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from greylag.adapters.engine.port import Engine
-from greylag.delivery.cell import CONTROL_STORE, Cell, level_of
+from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell, label_of
 from greylag.delivery.echo import echo
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import ApprovalId, TaskId, derived_id, new_id
+from greylag.domain.labels import Label
 from greylag.domain.repository import Person
 from greylag.domain.stages import Stage
 from greylag.domain.states import TRANSITIONS, TaskStatus
@@ -22,6 +24,8 @@ from greylag.governance.question import Asset, Target
 
 _TITLE_CHARACTERS = 90
 _COMMAND_CHARACTERS = 100_000
+_ATTACHMENTS = 4
+_ATTACHMENT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,15 @@ class Request:
     command: tuple[str, ...] = ()
     channel: str = "console"
     message_id: str = ""
+    attachments: tuple["Attachment", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A text file handed in with a request: its name, and its bytes."""
+
+    name: str
+    content: bytes
 
 
 class Desk:
@@ -48,13 +61,15 @@ class Desk:
         """Take a request, acknowledge it in its thread, and start its workflow; the same message again is no new task.
 
         Raises RequestRefused ``GL-INTAKE-001`` (empty), ``-002`` (too long), ``GL-REPO-001``, ``GL-AGENT-002``,
-        ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-PERSON-001/-002``; PolicyRefused.
+        ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-INTAKE-004`` (attachments), ``GL-PERSON-001/-002``;
+        PolicyRefused.
         """
         cell = self._cell
         person = self._person(request.requester, "requester")
         text = self._text(request.text)
-        level = cell.directory.repository(request.repository).level if request.repository else "internal"
+        label = self._first_label(request)
         self._check_agent(request)
+        _check_attachments(request.attachments)
         if not request.repository and not cell.directory.repositories():
             raise RequestRefused(
                 "GL-REPO-002", "no repository is known yet.", "add one: `greylag repo add PATH_OR_URL --name NAME`."
@@ -63,19 +78,25 @@ class Desk:
         fresh = new_id("task", now, cell.clock.entropy(10))
         task_id = TaskId(derived_id("task", request.channel, request.message_id) if request.message_id else fresh)
         content = text.encode()
-        asset = Asset("request", level, cell.region, "", len(content), ("title",))
-        hop = Hop(Stage.INTAKE, f"person:{person.name}", "ask", asset, CONTROL_STORE, "ask", task_id)
-        cell.door.admit(hop)
-        kept = cell.keep_now(task_id, level, content, "request", "request")
+        about = About(task_id, label, request.repository or "", (person.name, *filter(None, (person.email,))))
+        asset = cell.asset("request", label, content, surfaces=("title",), people=about.people)
+        who = f"person:{person.name}"
+        asked = cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
+        kept = cell.keep_now(about, content, "request", "request")
         command = None
         if request.command:
             words = json.dumps(request.command).encode()
-            command = cell.keep_now(task_id, level, words, "command", "command", "application/json")
+            command = cell.keep_now(about, words, "command", "command", "application/json")
+        files = [
+            cell.keep_now(self._about_file(about, each.name), each.content, "attachment", f"attachment/{number}")
+            for number, each in enumerate(request.attachments)
+        ]
         event = ev.TaskReceived(
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
-            command, request.message_id,
+            command, request.message_id, tuple(files), tuple(title_of(each.name) for each in request.attachments),
         )  # fmt: skip
         recorded = cell.events.append(task_id, event, key="received", at=now)
+        cell.seen_now(asked, "stored")
         task = cell.events.task(task_id)
         echo(cell, task, recorded)
         self._engine.start(task_id)
@@ -101,12 +122,13 @@ class Desk:
                 "GL-TASK-003", f"{task_id} is `{task.status}` and takes no more.", "ask it as a new task."
             )
         key = f"reply/{message_id or cell.clock.entropy(10).hex()}"
-        kept = cell.keep_now(task_id, level_of(task), text.encode(), "message", key)
+        kept = cell.keep_now(About.of(task), text.encode(), "message", key)
+        task = cell.relabel_now(task, cell.labeller.of_content(text.encode(), label_of(task)))
         event = ev.FollowUpReceived(person.name, kept, title_of(text), message_id)
         recorded = cell.events.append(task_id, event, key=key, at=cell.clock.now())
         echo(cell, task, recorded)
         if not task.waiting:
-            cell.say_now(task_id, level_of(task), "text", "Noted; it comes next.", f"{key}/noted")
+            cell.say_now(About.of(task), "text", "Noted; it comes next.", f"{key}/noted")
         self._wake(task_id, recorded.sequence)
         return cell.events.task(task_id)
 
@@ -199,12 +221,16 @@ class Desk:
         if reference is None:
             there = ", ".join(f"`{name}`" for name, each in found.items() if each is not None)
             raise RequestRefused("GL-TASK-006", f"{task_id} has no `{kind}` (yet).", f"there is: {there}.")
-        asset = Asset(kind, level_of(task), cell.region, reference.digest, reference.size_bytes)
+        asset = Asset(kind, label_of(task), cell.region, reference.digest, reference.size_bytes)
         action = f"read:{reason}" if reason else "read"
         key = f"read/{kind}/{person.name}/{cell.clock.entropy(8).hex()}"
         target = Target("store", f"vault:{cell.region}")
-        cell.door.admit(Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id))
-        return cell.vault.get(reference, subject=task_id)
+        permit = cell.door.admit(
+            Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id, task.repository or "")
+        )
+        content = cell.vault.get(reference, subject=task_id)
+        cell.door.observe(permit, "read", {"kind": kind, "size_bytes": len(content)})
+        return content
 
     def sweep(self) -> int:
         """Start workflows that were accepted but not started, and wake those whose wake-up was lost; return how many.
@@ -228,7 +254,7 @@ class Desk:
         remedy = "the operator looks into the log; ask again as a new task."
         if not task.ended and TaskStatus.FAILED in TRANSITIONS[TaskStatus][task.status]:
             self._cell.events.append(task_id, ev.TaskFailed("GL-TASK-901", reason, remedy), key="broken", at=now)
-        self._cell.say_now(task_id, level_of(task), "error", f"{reason}\nNext: {remedy} (GL-TASK-901)", "broken")
+        self._cell.say_now(About.of(task), "error", f"{reason}\nNext: {remedy} (GL-TASK-901)", "broken")
         self._cell.events.append(task_id, ev.TaskClosed(self._cell.bounds.retain_days), key="closed", at=now)
         return 1
 
@@ -288,6 +314,19 @@ class Desk:
             )
         return person
 
+    def _first_label(self, request: Request) -> Label:
+        """Return what is known before intake: the repository's label where one is named, else `UNLABELLED`."""
+        if not request.repository:
+            return UNLABELLED
+        return self._cell.labeller.of_repository(self._cell.directory.repository(request.repository))
+
+    def _about_file(self, about: About, name: str) -> About:
+        """Say of an attached file what is said of a file of that name in the repository."""
+        if not about.repository:
+            return about
+        repository = self._cell.directory.repository(about.repository)
+        return replace(about, label=about.label.joined(self._cell.labeller.of_repository(repository, (name,))))
+
     def _text(self, text: str) -> str:
         text = text.strip()
         limit = self._cell.bounds.request_characters
@@ -325,6 +364,27 @@ class Desk:
 
     def _wake(self, task_id: TaskId, sequence: int) -> None:
         self._engine.wake(task_id, f"input/{sequence}")
+
+
+def _check_attachments(files: Sequence[Attachment]) -> None:
+    """Raise RequestRefused ``GL-INTAKE-004`` for files that can't go into a prompt: too many, too large, no text."""
+    for each in files:
+        try:
+            held = b"\0" not in each.content and bool(each.content.decode())
+        except UnicodeDecodeError:
+            held = False
+        if not held or not title_of(each.name):
+            raise RequestRefused(
+                "GL-INTAKE-004", f"the attachment {each.name[:60]!r} is no UTF-8 text with a name.",
+                "attach text, CSV or JSON; put other files into the repository.",
+            )  # fmt: skip
+    size = sum(len(each.content) for each in files)
+    if len(files) > _ATTACHMENTS or size > _ATTACHMENT_BYTES:
+        raise RequestRefused(
+            "GL-INTAKE-004", f"{len(files)} attachments with {size} bytes; at most {_ATTACHMENTS} with"
+            f" {_ATTACHMENT_BYTES} are taken.",
+            "attach an excerpt, or put the files into the repository.",
+        )  # fmt: skip
 
 
 def title_of(text: str) -> str:

@@ -5,8 +5,9 @@ The event is written first. A platform that dies before the message is in the th
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
-from greylag.delivery.cell import Cell, level_of
+from greylag.delivery.cell import UNLABELLED, About, Cell
 from greylag.domain import events as ev
 from greylag.domain.events import Recorded
 from greylag.domain.ids import TaskId
@@ -21,7 +22,7 @@ def echo(cell: Cell, task: Task, said: Recorded, told: Collection[str] = ()) -> 
     for key, author, words in _messages(task, said):
         if key not in told:
             text = cell.vault.get(words, subject=task.task_id).decode() if isinstance(words, Reference) else words
-            cell.say_now(task.task_id, _level(cell, task, said), "text", text, key, author=author)
+            cell.say_now(_about(cell, task, said), "text", text, key, author=author)
 
 
 async def echo_all(cell: Cell, task_id: TaskId) -> None:
@@ -55,7 +56,10 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
     return ()
 
 
-def _level(cell: Cell, task: Task, said: Recorded) -> str:
-    if isinstance(said.event, ev.TaskReceived) and said.event.repository:
-        return cell.directory.repository(said.event.repository).level
-    return "internal" if isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered) else level_of(task)
+def _about(cell: Cell, task: Task, said: Recorded) -> About:
+    """Return what the words belong to: for the first of them what the desk knew, whatever came to be known since."""
+    if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered):
+        return About.of(task)
+    named = said.event.repository if isinstance(said.event, ev.TaskReceived) else None
+    label = cell.labeller.of_repository(cell.directory.repository(named)) if named else UNLABELLED
+    return replace(About.of(task), label=label, repository=named or "")

@@ -30,6 +30,8 @@ class TaskReceived:
     agent: str = ""
     agent_command: Reference | None = None
     message_id: str = ""
+    attachments: tuple[Reference, ...] = ()
+    attachment_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,19 @@ class QuestionAnswered:
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.RECEIVED
     choice: str
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLabelled:
+    """What the task works with carries at least this. Labels only join: none of these ever takes anything back."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    level: str
+    classes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    regimes: tuple[str, ...] = ()
+    subjects: int = 0
+    derived_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +370,7 @@ class TaskFailed:
 
 
 Event = (
-    TaskReceived | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted
+    TaskReceived | TaskLabelled | QuestionAsked | QuestionAnswered | TaskAccepted | TaskPlaced | RunStarted
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested

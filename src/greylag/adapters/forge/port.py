@@ -117,6 +117,10 @@ class Forge(Protocol):
         """Return the tree of ``commit``."""
         ...
 
+    async def paths(self, name: str, commit: str) -> tuple[str, ...]:
+        """Return the path of every file of ``commit``, sorted; bytes that are no UTF-8 come escaped."""
+        ...
+
     async def merge(
         self, permit: Permit, name: str, branch: str, commit: str, expected_base: str, text: CommitText
     ) -> str:

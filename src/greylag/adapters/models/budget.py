@@ -1,7 +1,7 @@
 """Money of one run: reserved before a call, settled after it, in whole millionths of a US dollar, rounded up."""
 
 from greylag.adapters.models.port import Price
-from greylag.adapters.models.usage import Usage
+from greylag.adapters.models.reply.usage import Usage
 from greylag.domain.errors import RequestRefused
 
 OUTPUT_RESERVE_TOKENS = 8192

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from greylag.adapters.models.port import Gateway, ModelCall, ModelReply, RunGrant, Session, TurnReceipt, Upstream
-from greylag.adapters.models.usage import UsageReader, usage_of
+from greylag.adapters.models.reply.usage import UsageReader, usage_of
 from greylag.domain.errors import GreylagError, IntegrityError
 from greylag.egress.permit import Permit
 

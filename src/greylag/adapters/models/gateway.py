@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from greylag.adapters.models.listener import Listener, listen, sweep
-from greylag.adapters.models.port import RunGrant, Session, Upstream
+from greylag.adapters.models.port import RunGrant, Session, Sight, Upstream
 from greylag.adapters.models.session import RunSession
 from greylag.adapters.models.turn import Turns
 from greylag.domain.clock import Clock
@@ -32,12 +32,13 @@ class LocalGateway:
 
     def __init__(
         self, upstreams: Mapping[str, Upstream], door: Door, clock: Clock, socket_dir: Path, *,
-        call_seconds: float = 900.0,
+        sight: Sight, call_seconds: float = 900.0,
     ) -> None:  # fmt: skip
         self._upstreams = dict(upstreams)
         self._door = door
         self._clock = clock
         self._socket_dir = socket_dir
+        self._sight = sight
         self._call_seconds = call_seconds
         self._open: dict[str, _Open] = {}
 
@@ -60,7 +61,7 @@ class LocalGateway:
         await asyncio.to_thread(upstream.price, "")
         await asyncio.to_thread(sweep, self._socket_dir, _PREFIX)
         token = f"glt_{self._clock.entropy(32).hex()}"
-        turns = Turns(grant, upstream, self._door, self._clock.entropy(16).hex(), self._call_seconds)
+        turns = Turns(grant, upstream, self._door, self._sight, self._clock.entropy(16).hex(), self._call_seconds)
         session = RunSession(turns, token)
         listener = await listen(self._socket_dir, f"{_PREFIX}{self._clock.entropy(12).hex()}", session)
         self._open[grant.run_id] = _Open(turns, session, listener)

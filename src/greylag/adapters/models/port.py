@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from greylag.domain.labels import Label
 from greylag.egress.permit import Permit
 
 
@@ -99,6 +100,30 @@ class TurnReceipt:
     status: int
 
 
+class Restorer(Protocol):
+    """Puts back, in text that comes piece by piece, what pseudonyms stand for."""
+
+    def feed(self, text: str) -> str:
+        """Return what can be told of the text so far; what may be the start of a pseudonym is held back."""
+        ...
+
+    def close(self) -> str:
+        """Return what was held back."""
+        ...
+
+
+class Sight(Protocol):
+    """What the gateway must know of a prompt before it asks the door, and of a reply before it passes it on."""
+
+    def of_prompt(self, body: bytes, base: Label) -> tuple[Label, tuple[str, ...]]:
+        """Return ``base`` joined with what is found in a request's body, and keyed marks of people it names."""
+        ...
+
+    def restorer(self, task_id: str, *, in_json: bool) -> Restorer:
+        """Return a fresh restorer for the pseudonyms of a task; ``in_json`` escapes originals for a JSON text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunGrant:
     """What one run may spend and on what. ``spent_usd_micros`` is what the task has already cost."""
@@ -107,11 +132,12 @@ class RunGrant:
     run_id: str
     region: str
     endpoint: str
-    level: str
+    label: Label
     cap_usd_micros: int
     spent_usd_micros: int
     max_calls: int
     on_turn: Callable[[TurnReceipt], Awaitable[None]]
+    repository: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from greylag.adapters.models.budget import OUTPUT_RESERVE_TOKENS, Budget, cost_usd_micros, estimated_tokens, worst_case
-from greylag.adapters.models.port import ModelCall, ModelReply, Price, RunGrant, TurnReceipt, Upstream
+from greylag.adapters.models.port import (
+    ModelCall,
+    ModelReply,
+    Price,
+    Restorer,
+    RunGrant,
+    Sight,
+    TurnReceipt,
+    Upstream,
+)
+from greylag.adapters.models.reply.restoring import EventRestorer, restored_body
+from greylag.adapters.models.reply.usage import Usage, UsageReader, usage_of
 from greylag.adapters.models.request import Draft
-from greylag.adapters.models.usage import Usage, UsageReader, usage_of
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, OperatorError, RequestRefused
 from greylag.domain.stages import Stage
-from greylag.egress.door import Door
+from greylag.egress.door import Door, Passed
 from greylag.egress.hop import Hop
 from greylag.egress.http import NOT_SENT
 from greylag.egress.permit import Permit
@@ -46,7 +56,10 @@ class Delivery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A call that has its money. ``output_tokens`` is how many of them the reserve holds."""
+    """A call that has its money. ``output_tokens`` is how many of them the reserve holds.
+
+    ``masked``: what leaves holds pseudonyms, so the reply is restored on its way back.
+    """
 
     number: int
     call: ModelCall
@@ -54,6 +67,7 @@ class _Turn:
     held_usd_micros: int
     input_tokens: int
     output_tokens: int
+    masked: bool = False
 
 
 @dataclass(slots=True)
@@ -83,10 +97,13 @@ class Turns:
     ``nonce`` is fresh for each session, so that a call which really leaves a second time has a decision of its own.
     """
 
-    def __init__(self, grant: RunGrant, upstream: Upstream, door: Door, nonce: str, call_seconds: float) -> None:
+    def __init__(
+        self, grant: RunGrant, upstream: Upstream, door: Door, sight: Sight, nonce: str, call_seconds: float
+    ) -> None:
         self._grant = grant
         self._upstream = upstream
         self._door = door
+        self._sight = sight
         self._nonce = nonce
         self._pseudonym = f"run-{hashlib.sha256(nonce.encode()).hexdigest()[:32]}"
         self._call_seconds = call_seconds
@@ -106,11 +123,12 @@ class Turns:
         await self.drain()  # so that a receipt that can't be kept stops the very next call
         turn = self._reserved(draft, headers)
         try:
-            permit = await self._admitted(turn)
+            passed = await self._admitted(turn)
         except BaseException:
             self._budget.settle(turn.held_usd_micros, 0)
             raise
-        seen = _Seen()
+        permit, seen = passed.permit, _Seen()
+        turn = replace(turn, call=replace(turn.call, body=passed.content), masked="pseudonymise" in passed.applied)
         try:
             await self._relayed(permit, turn, seen, delivery)
         finally:
@@ -146,28 +164,30 @@ class Turns:
         call = ModelCall("/v1/messages", draft.model, body, headers, affordable, draft.stream)
         return _Turn(self._number, call, price, amount, estimated_tokens(draft.size_bytes), reserve)
 
-    async def _admitted(self, turn: _Turn) -> Permit:
+    async def _admitted(self, turn: _Turn) -> Passed:
         """Ask the door in a thread (policy and ledger are synchronous); a decision once begun is always waited for."""
-        grant, body = self._grant, turn.call.body
-        asset = Asset(
-            kind="prompt", level=grant.level, origin=grant.region, size_bytes=len(body), surfaces=PROMPT_SURFACES,
-            digest=f"sha256:{hashlib.sha256(body).hexdigest()}",
-        )  # fmt: skip
-        hop = Hop(
-            stage=Stage.PROMPT, principal=f"agent:{grant.run_id}", action="send", asset=asset,
-            target=Target("endpoint", grant.endpoint), key=f"{grant.run_id}/{self._nonce}/{turn.number}",
-            task_id=grant.task_id,
-        )  # fmt: skip
-        asked = asyncio.ensure_future(asyncio.to_thread(self._door.admit, hop))
+        grant = self._grant
+        asked = asyncio.ensure_future(asyncio.to_thread(self._asked, turn))
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:
-            permit = await asked
-            await asyncio.to_thread(self._door.observe, permit, "not_sent", {"run_id": grant.run_id})
+            passed = await asked
+            await asyncio.to_thread(self._door.observe, passed.permit, "not_sent", {"run_id": grant.run_id})
             raise
         except BackendError as error:
             # Transient or not: without a ledger nothing leaves, and the harness is to stop rather than to try again.
             raise BackendError(error.code, error.message, error.remedy) from error
+
+    def _asked(self, turn: _Turn) -> Passed:
+        grant, body = self._grant, turn.call.body
+        label, subjects = self._sight.of_prompt(body, grant.label)
+        asset = Asset("prompt", label, grant.region, surfaces=PROMPT_SURFACES, subjects=subjects)
+        hop = Hop(
+            stage=Stage.PROMPT, principal=f"agent:{grant.run_id}", action="send", asset=asset,
+            target=Target("endpoint", grant.endpoint), key=f"{grant.run_id}/{self._nonce}/{turn.number}",
+            task_id=grant.task_id, repository=grant.repository,
+        )  # fmt: skip
+        return self._door.send(hop, body)
 
     async def _relayed(self, permit: Permit, turn: _Turn, seen: _Seen, delivery: Delivery) -> None:
         try:
@@ -176,7 +196,7 @@ class Turns:
                 reply = await self._upstream.send(permit, turn.call)
                 try:
                     seen.status = reply.status
-                    await self._passed_on(reply, seen, delivery)
+                    await self._passed_on(reply, turn, seen, delivery)
                 finally:
                     await reply.chunks.aclose()
         except TimeoutError as error:
@@ -192,7 +212,7 @@ class Turns:
             seen.sent = False  # the permit did not fit: no byte went out
             raise
 
-    async def _passed_on(self, reply: ModelReply, seen: _Seen, delivery: Delivery) -> None:
+    async def _passed_on(self, reply: ModelReply, turn: _Turn, seen: _Seen, delivery: Delivery) -> None:
         if reply.status in (401, 403):
             raise OperatorError(
                 "GL-GATEWAY-010",
@@ -202,17 +222,26 @@ class Turns:
         headers = {name: reply.headers[name] for name in _PASSED_REPLY_HEADERS if name in reply.headers}
         if reply.headers.get("content-type", "").startswith("text/event-stream"):
             await delivery.start(reply.status, headers)
+            restoring = EventRestorer(self._restorer) if turn.masked else None
             async for chunk in reply.chunks:
                 seen.reader.feed(chunk)
-                await delivery.chunk(chunk)
+                if piece := restoring.feed(chunk) if restoring is not None else chunk:
+                    await delivery.chunk(piece)
+            if restoring is not None and (piece := restoring.close()):
+                await delivery.chunk(piece)
             seen.complete = seen.reader.complete
             await delivery.end()
             return
         body = await _whole(reply, self._grant.endpoint)
         seen.whole, seen.complete = usage_of(body), True
+        if turn.masked:
+            body = restored_body(body, self._restorer)
         await delivery.start(reply.status, {**headers, "content-length": str(len(body))})
         await delivery.chunk(body)
         await delivery.end()
+
+    def _restorer(self, in_json: bool) -> Restorer:
+        return self._sight.restorer(self._grant.task_id, in_json=in_json)
 
     async def _settled(self, permit: Permit, turn: _Turn, seen: _Seen) -> None:
         usage, cost, basis = _charged(turn, seen)

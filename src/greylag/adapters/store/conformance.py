@@ -5,7 +5,7 @@ Never on a live one: the log is append-only, so what these checks write stays fo
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from greylag.adapters.store.port import (
@@ -21,6 +21,7 @@ from greylag.domain.events import QuestionAsked, StopRequested, TaskReceived, Ta
 from greylag.domain.ids import TaskId, derived_id
 from greylag.domain.references import Reference
 from greylag.domain.repository import Person, Repository
+from greylag.domain.signoff import SignOff
 from greylag.domain.states import TaskStatus
 
 Check = tuple[str, Callable[[], None]]
@@ -51,6 +52,7 @@ def checks(stores: Stores) -> list[Check]:
         ("a thread keeps each thing once, in order", lambda: _thread(stores.threads)),
         ("people are known by their token alone", lambda: _people(stores.directory)),
         ("repositories come back as they were set", lambda: _repositories(stores.directory)),
+        ("sign-offs come back as they were given", lambda: _sign_offs(stores.directory)),
         ("the newest deployment is what is live", lambda: _deployments(stores.deployments)),
         ("the ledger appends once per key and body", lambda: _ledger(stores.ledger)),
     ]
@@ -124,6 +126,19 @@ def _people(directory: Directory) -> None:
     _require(directory.person_by_token("conformance-token-1") is None, "a replaced token still opens")
     _require(directory.person_by_token("") is None, "no token opens")
     _refuses("GL-PERSON-001", lambda: directory.person("conformance-nobody"))
+
+
+def _sign_offs(directory: Directory) -> None:
+    given = SignOff(
+        "sgn_conformance", "dpo", "conformance-ada", "endpoint", "far", "*", "prompt", "a check", _AT,
+        _AT + timedelta(days=1),
+    )  # fmt: skip
+    directory.add_sign_off(given)
+    directory.add_sign_off(given)
+    _require([each for each in directory.sign_offs() if each.sign_off_id == given.sign_off_id] == [given], "not so")
+    directory.remove_sign_off(given.sign_off_id)
+    directory.remove_sign_off(given.sign_off_id)
+    _require(given not in directory.sign_offs(), "a sign-off that was taken back still stands")
 
 
 def _repositories(directory: Directory) -> None:

@@ -9,6 +9,7 @@ from greylag.domain.events import Event, Recorded
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 from greylag.domain.repository import Person, Repository
+from greylag.domain.signoff import SignOff
 from greylag.domain.states import TaskStatus
 from greylag.domain.task import Task
 
@@ -112,6 +113,18 @@ class Directory(Protocol):
 
     def repositories(self) -> tuple[Repository, ...]:
         """Return all, by name."""
+        ...
+
+    def add_sign_off(self, given: SignOff) -> None:
+        """Keep a sign-off, once per its id."""
+        ...
+
+    def sign_offs(self) -> tuple[SignOff, ...]:
+        """Return every sign-off that was not removed, also those whose time is over, oldest first."""
+        ...
+
+    def remove_sign_off(self, sign_off_id: str) -> None:
+        """Forget a sign-off; an unknown one is fine."""
         ...
 
 

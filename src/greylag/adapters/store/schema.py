@@ -77,6 +77,13 @@ repository = Table(
     Column("changed_at", String, nullable=False),
 )  # fmt: skip
 
+sign_off = Table(
+    "greylag_sign_off", CONTROL,
+    Column("sign_off_id", _ID, primary_key=True),
+    Column("until", String, nullable=False),
+    Column("value", Text, nullable=False),
+)  # fmt: skip
+
 deployment = Table(
     "greylag_deployment", CONTROL,
     Column("number", BigInteger, primary_key=True, autoincrement=False),

@@ -14,7 +14,8 @@ app = typer.Typer(no_args_is_help=True)
 def add(
     name: Annotated[str, typer.Argument(help="A short name: lower case letters, digits, dot, dash.")],
     role: Annotated[
-        list[str] | None, typer.Option(help="requester, reviewer, operator or auditor; may be given again.")
+        list[str] | None,
+        typer.Option(help="requester, reviewer, operator, auditor, data-owner, dpo, security; again for more."),
     ] = None,
     email: Annotated[str, typer.Option(help="For the commits made at their request.")] = "",
     as_json: Json = False,

@@ -12,6 +12,7 @@ from greylag.app.install.shipped import checkout
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import PLATFORM, Toolbox
 from greylag.domain.ids import derived_id
+from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
@@ -70,9 +71,9 @@ class Tools:
 
     async def _with_requirements(self, repository: Repository) -> Toolchain:
         # What leaves are names and versions of packages, which the operator wrote down: public.
-        asset = Asset("requirements", "public", self._region, surfaces=("package_names",))
+        asset = Asset("requirements", Label("public"), self._region, surfaces=("package_names",))
         key = f"requirements/{repository.name}/{derived_id('req', *repository.requirements)}"
-        hop = Hop(Stage.TOOL, PLATFORM, "install", asset, Target("host", REGISTRY_TARGET), key)
+        hop = Hop(Stage.TOOL, PLATFORM, "install", asset, Target("host", REGISTRY_TARGET), key, "", repository.name)
         permit = await asyncio.to_thread(self._door.admit, hop)
         layer = await install_requirements(
             permit, self._sandbox, self._toolchain, repository.requirements, self._cache, package_index_environment()

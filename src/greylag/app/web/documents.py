@@ -1,16 +1,24 @@
 """The shapes of the JSON API. Changes only add; a change of meaning is a new path."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from greylag.domain.events import Recorded
-from greylag.domain.repository import Environment, Repository
+from greylag.domain.repository import Environment, PathRule, Repository
 from greylag.domain.task import Task
 
 
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class AttachmentIn(_In):
+    """A text file that goes with a request."""
+
+    name: str = Field(min_length=1, max_length=200)
+    text: str = Field(max_length=262_144)
 
 
 class AskIn(_In):
@@ -22,6 +30,7 @@ class AskIn(_In):
     command: list[str] = Field(default_factory=list, max_length=64)
     message_id: str = Field(default="", max_length=200)
     channel: str = Field(default="console", pattern=r"^[a-z]{1,16}$")
+    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=4)
 
 
 class ReplyIn(_In):
@@ -47,7 +56,7 @@ class PersonIn(_In):
     """Somebody who may use the platform."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9._-]{0,40}$")
-    roles: list[str] = Field(min_length=1, max_length=4)
+    roles: list[str] = Field(min_length=1, max_length=7)
     email: str = Field(default="", max_length=200)
 
 
@@ -59,6 +68,33 @@ class EnvironmentIn(_In):
     health_path: str = Field(default="/", pattern=r"^/", max_length=200)
     port: int = Field(default=0, ge=0, le=65535)
     health_timeout_seconds: float = Field(default=15.0, gt=0, le=600)
+
+
+_KEY = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$"
+_CODE = r"^([A-Z]{2}(-[A-Z0-9]{1,4})?|unknown)$"
+Key = Annotated[str, Field(pattern=_KEY, max_length=120)]
+Code = Annotated[str, Field(pattern=_CODE)]
+
+
+class PathRuleIn(_In):
+    """What files whose path matches ``pattern`` hold, beyond the repository's own label."""
+
+    pattern: str = Field(min_length=1, max_length=200)
+    level: str = Field(default="internal", pattern=r"^(public|internal|confidential|restricted)$")
+    classes: list[Key] = Field(default_factory=list, max_length=64)
+    origins: list[Code] = Field(default_factory=list, max_length=64)
+
+
+class SignOffIn(_In):
+    """A yes to flows towards one target, in one role, for some days, with a reason."""
+
+    role: str = Field(max_length=40)
+    target_kind: str = Field(max_length=40)
+    target: str = Field(max_length=256)
+    reason: str = Field(max_length=500)
+    days: int = Field(default=30, ge=1, le=3650)
+    repository: str = Field(default="*", max_length=64)
+    stage: str = Field(default="*", max_length=40)
 
 
 class RepositoryIn(_In):
@@ -77,6 +113,10 @@ class RepositoryIn(_In):
     keywords: list[str] = Field(default_factory=list, max_length=64)
     requirements: list[str] = Field(default_factory=list, max_length=200)
     environments: list[EnvironmentIn] = Field(default_factory=list, max_length=8)
+    classes: list[Key] = Field(default_factory=list, max_length=64)
+    origins: list[Code] = Field(default_factory=list, max_length=64)
+    path_rules: list[PathRuleIn] = Field(default_factory=list, max_length=200)
+    owner: str = Field(default="", max_length=200)
 
     def value(self, region: str) -> Repository:
         """Return the domain's value of these settings, in ``region``."""
@@ -89,6 +129,11 @@ class RepositoryIn(_In):
                     each.name, region, tuple(each.command), each.health_path, each.port, each.health_timeout_seconds
                 )
                 for each in self.environments
+            ),
+            classes=tuple(self.classes), origins=tuple(self.origins), owner=self.owner,
+            path_rules=tuple(
+                PathRule(each.pattern, each.level, tuple(each.classes), tuple(each.origins))
+                for each in self.path_rules
             ),
         )  # fmt: skip
 
@@ -105,6 +150,14 @@ def repository_settings(repository: Repository) -> dict[str, object]:
                 "health_timeout_seconds": each.health_timeout_seconds,
             }
             for each in repository.environments
+        ],
+        "classes": list(repository.classes), "origins": list(repository.origins), "owner": repository.owner,
+        "path_rules": [
+            {
+                "pattern": each.pattern, "level": each.level, "classes": list(each.classes),
+                "origins": list(each.origins),
+            }
+            for each in repository.path_rules
         ],
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.echo import echo_all
 from greylag.delivery.proving import keep_evidence
 from greylag.domain import events as ev
@@ -75,11 +75,11 @@ async def retain(cell: Cell, task_id: TaskId) -> str:
         evidence = await keep_evidence(cell, task, final=True)
         if evidence is not None:
             await cell.record(task_id, ev.EvidenceSealed(evidence), "sealed")
-    asset = Asset("task", level_of(task), cell.region, task.request.digest)
+    asset = Asset("task", label_of(task), cell.region, task.request.digest)
     action = f"retain-{cell.bounds.retain_days}-days"
     target = Target("store", f"vault:{cell.region}")
     try:
-        await cell.admit(Hop(Stage.RETAIN, PLATFORM, action, asset, target, "retain", task_id))
+        await cell.admit(Hop(Stage.RETAIN, PLATFORM, action, asset, target, "retain", task_id, task.repository or ""))
     except PolicyRefused as error:
         await cell.say(task, "error", f"Retention is refused, the content is erased now: {error.message}", "retain")
         cell.vault.erase(task_id)

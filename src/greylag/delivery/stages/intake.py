@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from greylag.delivery.cell import CONTROL_STORE, Cell
+from greylag.delivery.cell import CONTROL_STORE, Cell, label_of
 from greylag.delivery.echo import echo_all
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
@@ -12,7 +13,6 @@ from greylag.domain.repository import Repository
 from greylag.domain.stages import Stage
 from greylag.domain.states import TaskStatus
 from greylag.egress.hop import Hop
-from greylag.governance.question import Asset
 
 _RELEASE = re.compile(r"\b(ship|release|deploy|roll ?out)\b", re.IGNORECASE)
 _FEATURE = re.compile(r"\b(add|build|create|implement|introduce|support|feature|new)\b", re.IGNORECASE)
@@ -41,11 +41,15 @@ async def intake(cell: Cell, task_id: TaskId) -> str:
         if task.status is not TaskStatus.ASKED:  # else the process died before this step was remembered
             await cell.record(task_id, ev.QuestionAsked(question, choices), f"asked/{task.sequence}")
         return "asked"
-    asset = Asset("request", found.level, cell.region, task.request.digest, task.request.size_bytes, ("title",))
-    permit = await cell.admit(
-        Hop(Stage.INTAKE, f"person:{task.requester}", "ask", asset, CONTROL_STORE, f"accept/{found.name}", task_id)
+    label = cell.labeller.of_content(text.encode(), cell.labeller.of_repository(found))
+    task = await cell.relabel(task, label)
+    asset = replace(
+        cell.asset("request", label_of(task), text.encode(), surfaces=("title",), people=(task.requester,)),
+        digest=task.request.digest,
     )
-    accepted = ev.TaskAccepted(found.name, intent_of(text), found.level, permit.decision_id)
+    who, key = f"person:{task.requester}", f"accept/{found.name}"
+    permit = await cell.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, key, task_id, found.name))
+    accepted = ev.TaskAccepted(found.name, intent_of(text), label_of(task).level, permit.decision_id)
     await cell.record(task_id, accepted, "accepted")
     return "accepted"
 

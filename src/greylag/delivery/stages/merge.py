@@ -1,7 +1,7 @@
 """Merge: what was approved, and only that, becomes the default branch."""
 
 from greylag.adapters.forge.port import Author, CommitText
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.checking import Candidate, clean_checkout
 from greylag.delivery.prompts import VERSION
 from greylag.domain import events as ev
@@ -13,7 +13,7 @@ from greylag.domain.states import ApprovalStatus, TaskStatus
 from greylag.domain.task import Change, Task
 from greylag.egress.hop import Hop
 from greylag.governance.evidence import subject_digest
-from greylag.governance.question import Asset, Target
+from greylag.governance.question import Target
 
 _DRIFT = "GL-FORGE-009"
 
@@ -64,9 +64,10 @@ async def _merge(cell: Cell, task: Task, repository: Repository, change: Change)
         if head != change.base_commit:
             raise RequestRefused(_DRIFT, f"`{repository.default_branch}` has moved on.", "review it again.")
         return head
-    asset = Asset("diff", level_of(task), cell.region, change.diff.digest, change.diff.size_bytes, ("title", "branch"))
-    key = f"merge/{change.change_id}"
-    hop = Hop(Stage.PUSH, PLATFORM, "merge", asset, Target("forge", cell.forge.name), key, task.task_id)
+    patch = await cell.fetch(task, change.diff)
+    asset = cell.asset("diff", label_of(task), patch, surfaces=("branch", "file_names", "title"))
+    target, key = Target("forge", cell.forge.name), f"merge/{change.change_id}"
+    hop = Hop(Stage.PUSH, PLATFORM, "merge", asset, target, key, task.task_id, repository.name)
     permit = await cell.admit(hop)
     approvers = ", ".join(approval.by for approval in task.approvals if approval.status is ApprovalStatus.GIVEN)
     trailers = f"Task: {task.task_id}\nApproved-by: {approvers}\nSubject: {task.subject}\n"
@@ -75,9 +76,11 @@ async def _merge(cell: Cell, task: Task, repository: Repository, change: Change)
         f"Merge {change.branch}: {task.title}\n\n{trailers}",
         task.changed_at.replace(microsecond=0),
     )
-    return await cell.forge.merge(
+    merged = await cell.forge.merge(
         permit, repository.name, repository.default_branch, change.commit, change.base_commit, text
     )
+    await cell.seen(permit, "merged")
+    return merged
 
 
 async def remake(cell: Cell, task_id: TaskId, round_number: int) -> str:

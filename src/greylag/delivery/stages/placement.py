@@ -1,6 +1,6 @@
 """Placement: where it runs, with which agent, and which model endpoint it may call."""
 
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
@@ -24,13 +24,17 @@ async def place(cell: Cell, task_id: TaskId) -> str:
             f"the agent `{name}` needs a model, and none is set up.",
             "an operator sets `ANTHROPIC_API_KEY`; or name a program: `greylag ask '…' --agent command -- PROGRAM`.",
         )
-    asset = Asset("run", level_of(task), cell.region, task.request.digest)
+    asset = Asset("run", label_of(task), cell.region, task.request.digest)
     pool = Target("pool", f"{cell.sandbox.name}@{cell.region}")
-    permit = await cell.admit(Hop(Stage.PLACEMENT, PLATFORM, "run", asset, pool, "pool", task_id))
+    permit = await cell.admit(
+        Hop(Stage.PLACEMENT, PLATFORM, "run", asset, pool, "pool", task_id, task.repository or "")
+    )
     endpoint = cell.endpoint if needs_model else ""
     if endpoint:
         target = Target("endpoint", endpoint)
-        await cell.admit(Hop(Stage.PLACEMENT, PLATFORM, "run", asset, target, "endpoint", task_id))
+        await cell.admit(
+            Hop(Stage.PLACEMENT, PLATFORM, "run", asset, target, "endpoint", task_id, task.repository or "")
+        )
     label = cell.labels.get(endpoint, "")
     with_model = f", model endpoint {endpoint}" + (f" ({label})" if label else "") if endpoint else ", no model"
     how = "no agent: main as it stands" if task.intent == "release" else f"agent {name}"

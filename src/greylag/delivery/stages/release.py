@@ -2,7 +2,7 @@
 
 from greylag.adapters.deploy.port import Health
 from greylag.adapters.store.port import Deployment
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.releases import restore
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, IntegrityError, RequestRefused
@@ -49,10 +49,12 @@ def _before(
 
 
 async def _admit(cell: Cell, task: Task, repository: Repository, environment: Environment, made: Build) -> Permit:
-    asset = Asset("build", level_of(task), cell.region, made.artifact.digest, made.artifact.size_bytes)
+    asset = Asset("build", label_of(task), cell.region, made.artifact.digest, made.artifact.size_bytes)
     target = Target("environment", f"environment:{repository.name}/{environment.name}")
     key = f"deploy/{environment.name}/{made.artifact.digest}"
-    return await cell.admit(Hop(Stage.DEPLOY, PLATFORM, "deploy", asset, target, key, task.task_id))
+    return await cell.admit(
+        Hop(Stage.DEPLOY, PLATFORM, "deploy", asset, target, key, task.task_id, task.repository or "")
+    )
 
 
 async def _bring(
@@ -87,6 +89,7 @@ async def _try(
     content = await cell.fetch(task, made.artifact)
     try:
         await cell.deployer.apply(permit, repository.name, environment, made.artifact.digest, content)
+        await cell.seen(permit, "deployed")
         return await cell.deployer.health(repository.name, environment)
     except (BackendError, RequestRefused) as error:
         return Health(False, str(error))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from greylag.adapters.forge.port import Author, CommitText
-from greylag.delivery.cell import PLATFORM, Cell, level_of
+from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.proving import keep_evidence
 from greylag.delivery.verifying import influential
 from greylag.domain import events as ev
@@ -14,7 +14,7 @@ from greylag.domain.stages import Stage
 from greylag.domain.task import Build, Change, Task
 from greylag.egress.hop import Hop
 from greylag.governance.evidence import subject_digest
-from greylag.governance.question import Asset, Target
+from greylag.governance.question import Target
 
 _LISTED_FILES = 12
 
@@ -47,8 +47,9 @@ async def _push(cell: Cell, task: Task, repository: Repository, change: Change) 
         return
     patch = await cell.fetch(task, change.diff)
     branch = f"greylag/{task.task_id.removeprefix('task_')}"
-    asset = Asset("diff", level_of(task), cell.region, change.diff.digest, change.diff.size_bytes, ("title", "branch"))
-    hop = Hop(Stage.PUSH, PLATFORM, "push", asset, Target("forge", cell.forge.name), change.change_id, task.task_id)
+    asset = cell.asset("diff", label_of(task), patch, surfaces=("branch", "file_names", "title"))
+    target = Target("forge", cell.forge.name)
+    hop = Hop(Stage.PUSH, PLATFORM, "push", asset, target, change.change_id, task.task_id, repository.name)
     permit = await cell.admit(hop)
     commit = await cell.forge.push(
         permit,
@@ -58,6 +59,7 @@ async def _push(cell: Cell, task: Task, repository: Repository, change: Change) 
         patch,
         await commit_text(cell, task, f"Task: {task.task_id}"),
     )
+    await cell.seen(permit, "pushed")
     revision = sum(1 for each in task.changes if each.commit) + 1
     pushed = ev.ChangePushed(change.change_id, branch, commit, revision, permit.decision_id)
     await cell.record(task.task_id, pushed, f"pushed/{change.change_id}")

@@ -5,7 +5,7 @@ why there is none.
 """
 
 from greylag.governance.policy.cedar import CedarPolicy
-from greylag.governance.policy.examples import Example, check_examples
+from greylag.governance.policy.examples import Example, Moved, check_examples, moved_examples
 from greylag.governance.policy.pack import Pack, Rule, parse_pack
 
-__all__ = ["CedarPolicy", "Example", "Pack", "Rule", "check_examples", "parse_pack"]
+__all__ = ["CedarPolicy", "Example", "Moved", "Pack", "Rule", "check_examples", "moved_examples", "parse_pack"]

@@ -1,124 +1,218 @@
-"""Example decisions that ship with a pack: what it must allow, what it must deny and by which rule."""
+"""Example decisions that ship with a pack: what it must allow, what it must deny, and by which rule."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from greylag.domain.errors import OperatorError
+from greylag.domain.labels import LEVELS, Label
 from greylag.domain.stages import Stage
-from greylag.governance.facts import FactBase, parse_facts
+from greylag.governance.facts import FactBook, parse_facts
 from greylag.governance.policy.cedar import CedarPolicy
-from greylag.governance.policy.pack import Pack, pack_error
-from greylag.governance.question import Asset, Question, Target, Verdict
+from greylag.governance.policy.pack import SCHEMA_VERSION, Pack, pack_error
+from greylag.governance.question import Asset, Discharged, Question, Target, Verdict
 
-_TEXTS = frozenset(
-    {"title", "stage", "principal", "action", "kind", "level", "origin", "target_kind", "target", "expect", "rule"}
-)
+#: What an example may expect. ``deny-until``: denied, and open once exactly its ``obligations`` are discharged.
+EXPECTATIONS = ("allow", "deny", "deny-until")
+NO_MATCH = "no-match"
+MAX_EXAMPLES = 2000
+
+_REQUIRED = frozenset(
+    {"title", "stage", "principal", "kind", "level", "target_kind", "target", "expect", "rule"}
+)  # fmt: skip
+_TEXTS = _REQUIRED | {"action", "origin", "home_region"}
+_LISTS = frozenset({"classes", "origins", "surfaces", "applied", "approvals", "obligations"})
+_COUNTS = frozenset({"size_bytes", "subjects", "residual_findings"})
+_HEAD = frozenset({"schema_version", "home_region", "at", "facts", "example"})
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question with the verdict it must get: ``allow`` or ``deny``, with ``rule`` among the verdict's rules.
+    """One question with the verdict it must get: ``expect`` ∈ `EXPECTATIONS`, with ``rule`` among the rules.
 
-    ``rule`` is ``no-match`` where nothing may match.
+    ``rule`` is ``no-match`` where nothing may match. ``home_region`` is the region that is asked.
     """
 
     title: str
     question: Question
     expect: str
     rule: str
+    home_region: str
+    obligations: tuple[str, ...] = ()
 
 
-def parse_examples(pack: Pack) -> tuple[str, FactBase, tuple[Example, ...]]:
-    """Return the home region, the facts and the examples that ``pack`` brings.
+@dataclass(frozen=True, slots=True)
+class ExampleSet:
+    """The examples of one pack: asked on one day, at one home unless an example names another, over their own facts."""
+
+    home_region: str
+    at: date
+    book: FactBook
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An example whose verdict is another one over changed facts."""
+
+    pack: str
+    title: str
+    before: Verdict
+    after: Verdict
+
+
+def parse_examples(pack: Pack, library: Mapping[str, FactBook]) -> ExampleSet:
+    """Return what ``examples.toml`` of ``pack`` holds; ``library`` holds fact books by the names it may ask for.
 
     Raises OperatorError ``GL-POLICY-017`` for what is malformed, ``GL-FACTS-…`` for its facts.
     """
     data = pack.examples
-    if unknown := sorted(set(data) - {"schema_version", "home_region", "place", "target", "example"}):
-        raise _malformed(pack, f"`{unknown[0]}` is not known")
-    home, rows = data.get("home_region"), data.get("example")
+    if data.get("schema_version") != SCHEMA_VERSION:
+        got = data.get("schema_version")
+        raise _malformed(pack, f"`schema_version`: got/expected: {got!r}/{SCHEMA_VERSION}")
+    home, at, rows = data.get("home_region"), data.get("at"), data.get("example")
     if not isinstance(home, str) or not home:
         raise _malformed(pack, f"`home_region`: got/expected: {home!r}/the name of a place")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise _malformed(pack, "there are no `[[example]]` tables")
-    facts = parse_facts({name: data[name] for name in ("schema_version", "place", "target") if name in data})
-    return home, facts, tuple(_example(pack, row, home, number) for number, row in enumerate(rows, start=1))
+    if not isinstance(at, date) or isinstance(at, datetime):
+        raise _malformed(pack, f"`at`: got/expected: {at!r}/the day on which the examples are asked")
+    if not isinstance(rows, list) or not 0 < len(rows) <= MAX_EXAMPLES:
+        raise _malformed(pack, f"`example`: got/expected: no list/1 to {MAX_EXAMPLES} `[[example]]` tables")
+    book = parse_facts({"schema_version": 2, **{name: data[name] for name in data if name not in _HEAD}})
+    names = data.get("facts", [])
+    for name in names if isinstance(names, list) else [names]:
+        if not isinstance(name, str) or name not in library:
+            raise _malformed(pack, f"`facts`: got/expected: {name!r}/one of {', '.join(sorted(library))}")
+        book = book.joined(library[name])
+    examples = tuple(_example(pack, row, home, at, number) for number, row in enumerate(rows, start=1))
+    return ExampleSet(home, at, book, examples)
 
 
-def check_examples(pack: Pack, facts: FactBase | None = None) -> list[str]:
-    """Return what is wrong, in words: each example whose verdict differs, each stage and rule without an example.
+def check_examples(pack: Pack, others: Sequence[Pack], library: Mapping[str, FactBook]) -> list[str]:
+    """Return what is wrong, in words: each example with another verdict, each rule without one.
 
-    The examples are asked over their own facts, or over ``facts`` to see which of them a change of facts would move.
-    Raises OperatorError as `parse_examples` and as `CedarPolicy`.
+    ``others`` are packs asked along with it (those it requires). A house pack must show each of the twelve stages with
+    both outcomes. Raises OperatorError as `parse_examples` and as `CedarPolicy`.
     """
-    home, own_facts, examples = parse_examples(pack)
-    policy = CedarPolicy(pack, facts if facts is not None else own_facts, home)
+    given = parse_examples(pack, library)
+    policies = _policies(pack, others, given, given.book)
     failures: list[str] = []
     seen_rules: set[str] = set()
-    seen_stages: set[tuple[Stage, bool]] = set()
-    for example in examples:
-        verdict = policy.decide(example.question)
+    seen: set[tuple[Stage | None, bool]] = set()
+    for example in given.examples:
+        verdict = policies[example.home_region].decide(example.question)
         seen_rules.update(verdict.rules)
-        seen_stages.add((example.question.stage, verdict.permitted))
-        if (difference := _difference(example, verdict)) is not None:
+        seen |= {(example.question.stage, verdict.permitted), (None, verdict.permitted)}
+        if (difference := difference_of(example, verdict)) is not None:
             failures.append(f"example {example.title!r}: {difference}")
-    for stage in Stage:
+    stages: tuple[Stage | None, ...] = tuple(Stage) if _permits(pack) else (None,)
+    for stage in stages:
         for permitted, word in ((True, "allowed"), (False, "denied")):
-            if (stage, permitted) not in seen_stages:
-                failures.append(f"no example is {word} at stage `{stage}`")
+            if (stage, permitted) not in seen:
+                failures.append(f"no example is {word}" + (f" at stage `{stage}`" if stage else ""))
     failures += [f"no example meets rule `{rule.rule_id}`" for rule in pack.rules if rule.rule_id not in seen_rules]
     return failures
 
 
-def _difference(example: Example, verdict: Verdict) -> str | None:
-    got = "allow" if verdict.permitted else "deny"
+def moved_examples(
+    pack: Pack, others: Sequence[Pack], library: Mapping[str, FactBook], change: Callable[[FactBook], FactBook]
+) -> list[Moved]:
+    """Return the examples whose verdict, rules or obligations are others once ``change`` is made to their facts.
+
+    Raises OperatorError as `check_examples`; also where the packs can't be read over the changed facts at all.
+    """
+    given = parse_examples(pack, library)
+    before = _policies(pack, others, given, given.book)
+    after = _policies(pack, others, given, change(given.book))
+    pairs = [
+        (each, before[each.home_region].decide(each.question), after[each.home_region].decide(each.question))
+        for each in given.examples
+    ]
+    return [
+        Moved(pack.name, each.title, old, new)
+        for each, old, new in pairs
+        if (old.permitted, old.rules, old.obligations) != (new.permitted, new.rules, new.obligations)
+    ]
+
+
+def difference_of(example: Example, verdict: Verdict) -> str | None:
+    """Return in words how ``verdict`` differs from what the example expects, None where it doesn't."""
+    got = "allow" if verdict.permitted else "deny-until" if verdict.obligations else "deny"
     if verdict.errors:
         return f"it could not be evaluated: {'; '.join(verdict.errors)}"
-    if got != example.expect:
+    if got != example.expect and (got, example.expect) != ("deny-until", "deny"):
         return f"got/expected: {got}/{example.expect} (rules: {', '.join(verdict.rules) or 'no match'})"
-    if (example.rule not in verdict.rules) if example.rule != "no-match" else bool(verdict.rules):
+    if (example.rule not in verdict.rules) if example.rule != NO_MATCH else bool(verdict.rules):
         return f"got/expected: {', '.join(verdict.rules) or 'no match'}/rule `{example.rule}`"
+    if example.expect == "deny-until" and sorted(verdict.obligations) != sorted(example.obligations):
+        return f"obligations: got/expected: {', '.join(verdict.obligations)}/{', '.join(example.obligations)}"
     if not verdict.permitted and not verdict.remedies:
         return "it is denied without a remedy"
     return None
 
 
-def _example(pack: Pack, row: Mapping[str, object], home: str, number: int) -> Example:
+def _policies(pack: Pack, others: Sequence[Pack], given: ExampleSet, book: FactBook) -> Mapping[str, CedarPolicy]:
+    homes = sorted({each.home_region for each in given.examples})
+    return {home: CedarPolicy([*others, pack], book, home, today=given.at, drill=True) for home in homes}
+
+
+def _permits(pack: Pack) -> bool:
+    return any(rule.effect == "permit" for rule in pack.rules)
+
+
+def _example(pack: Pack, row: object, home: str, at: date, number: int) -> Example:
+    if not isinstance(row, Mapping):
+        raise _malformed(pack, f"example {number}: got/expected: {row!r}/a table")
     label = f"example {number} ({row.get('title')!r})"
-    if unknown := sorted(set(row) - _TEXTS - {"size_bytes", "surfaces"}):
+    if unknown := sorted(set(row) - _TEXTS - _LISTS - _COUNTS):
         raise _malformed(pack, f"{label}: field `{unknown[0]}` is not known")
-    text = {"action": "send", "origin": home, **{name: row[name] for name in _TEXTS if name in row}}
-    size, surfaces = row.get("size_bytes", 0), row.get("surfaces", [])
-    checks: tuple[tuple[str, object, bool, str], ...] = (
-        *((name, text.get(name), isinstance(text.get(name), str), "a text") for name in sorted(_TEXTS)),
-        ("stage", text.get("stage"), text.get("stage") in tuple(Stage), f"one of {', '.join(Stage)}"),
-        ("expect", text.get("expect"), text.get("expect") in ("allow", "deny"), "allow or deny"),
-        ("size_bytes", size, isinstance(size, int) and not isinstance(size, bool), "a whole number"),
-        ("surfaces", surfaces, isinstance(surfaces, list), "a list of texts"),
-    )
-    for name, value, holds, expected in checks:
+    if missing := sorted(_REQUIRED - set(row)):
+        raise _malformed(pack, f"{label}: field `{missing[0]}` is missing")
+    for name, value in row.items():
+        kind = "a list of texts" if name in _LISTS else "a whole number" if name in _COUNTS else "a text"
+        holds = (
+            isinstance(value, list) and all(isinstance(each, str) for each in value)
+            if name in _LISTS
+            else isinstance(value, int) and not isinstance(value, bool)
+            if name in _COUNTS
+            else isinstance(value, str)
+        )
         if not holds:
-            raise _malformed(pack, f"{label}, field `{name}`: got/expected: {value!r}/{expected}")
-    return _checked_example({name: str(value) for name, value in text.items()}, size, surfaces)
-
-
-def _checked_example(text: Mapping[str, str], size: object, surfaces: object) -> Example:
-    question = Question(
-        stage=Stage(text["stage"]),
-        principal=text["principal"],
-        action=text["action"],
-        asset=Asset(
-            text["kind"],
-            text["level"],
-            text["origin"],
-            size_bytes=size if isinstance(size, int) else 0,
-            surfaces=tuple(str(surface) for surface in surfaces) if isinstance(surfaces, list) else (),
-        ),
-        target=Target(text["target_kind"], text["target"]),
-        at=datetime(2000, 1, 1, tzinfo=UTC),
+            raise _malformed(pack, f"{label}, field `{name}`: got/expected: {value!r}/{kind}")
+    for name, allowed in (("stage", tuple(Stage)), ("expect", EXPECTATIONS), ("level", LEVELS)):
+        if row[name] not in allowed:
+            raise _malformed(pack, f"{label}, field `{name}`: got/expected: {row[name]!r}/one of {', '.join(allowed)}")
+    home = row.get("home_region", home)
+    return Example(
+        row["title"], _question(row, home, at), row["expect"], row["rule"], home, tuple(row.get("obligations", ()))
     )
-    return Example(text["title"], question, text["expect"], text["rule"])
+
+
+def _question(row: Mapping[str, object], home: str, at: date) -> Question:
+    def text(name: str, default: str = "") -> str:
+        return str(row.get(name, default))
+
+    def several(name: str) -> tuple[str, ...]:
+        value = row.get(name, ())
+        return tuple(str(each) for each in value) if isinstance(value, list) else ()
+
+    def count(name: str) -> int:
+        value = row.get(name, 0)
+        return value if isinstance(value, int) else 0
+
+    label = Label.of(
+        text("level"), classes=several("classes"), origins=several("origins"), subjects=count("subjects")
+    )  # fmt: skip
+    return Question(
+        stage=Stage(text("stage")),
+        principal=text("principal"),
+        action=text("action", "send"),
+        asset=Asset(
+            text("kind"), label, text("origin", home), size_bytes=count("size_bytes"), surfaces=several("surfaces")
+        ),
+        target=Target(text("target_kind"), text("target")),
+        at=datetime(at.year, at.month, at.day, tzinfo=UTC),
+        discharged=Discharged(several("applied"), several("approvals"), count("residual_findings")),
+    )
 
 
 def _malformed(pack: Pack, what: str) -> OperatorError:

@@ -179,6 +179,12 @@ class BuiltinForge:
         """Return the tree of ``commit``."""
         return await self._tree(await self._with_commit(name, commit), commit)
 
+    async def paths(self, name: str, commit: str) -> tuple[str, ...]:
+        """Return the path of every file of ``commit``; see the port."""
+        place = GitPlace(await self._with_commit(name, commit))
+        found = await objects.entries_of(self._git, place, commit)
+        return tuple(sorted(path.decode("utf-8", "backslashreplace") for path in found))
+
     async def merge(
         self, permit: Permit, name: str, branch: str, commit: str, expected_base: str, text: CommitText
     ) -> str:

@@ -13,9 +13,11 @@ from greylag.adapters.store.database import Database
 from greylag.adapters.store.schema import person as people
 from greylag.adapters.store.schema import person_token as tokens
 from greylag.adapters.store.schema import repository as repositories
+from greylag.adapters.store.schema import sign_off as signed
 from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import LEVELS
 from greylag.domain.repository import ROLES, Person, Repository
+from greylag.domain.signoff import SignOff
 
 _SEQUENCER = "directory"
 _NAMES_SHOWN = 20
@@ -99,6 +101,24 @@ class SqlDirectory:
     def repositories(self) -> tuple[Repository, ...]:
         """Return all, by name."""
         return tuple(decode(Repository, settings) for settings in self._all_settings(repositories))
+
+    def add_sign_off(self, given: SignOff) -> None:
+        """Keep a sign-off, once per its id."""
+        row = {"sign_off_id": given.sign_off_id, "until": time_text(given.until), "value": encode(given)}
+        with self._database.writing(_SEQUENCER) as connection:
+            connection.execute(delete(signed).where(signed.c.sign_off_id == given.sign_off_id))
+            connection.execute(insert(signed).values(**row))
+
+    def sign_offs(self) -> tuple[SignOff, ...]:
+        """Return every sign-off that was not removed, oldest first."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(signed.c.value).order_by(signed.c.sign_off_id)).scalars()
+            return tuple(decode(SignOff, value) for value in found)
+
+    def remove_sign_off(self, sign_off_id: str) -> None:
+        """Forget a sign-off; an unknown one is fine."""
+        with self._database.writing(_SEQUENCER) as connection:
+            connection.execute(delete(signed).where(signed.c.sign_off_id == sign_off_id))
 
     def _all_settings(self, table: Table) -> list[str]:
         with self._database.reading() as connection:

@@ -1,0 +1,122 @@
+"""The future as a table: every label in use, asked towards every target at every stage, before and after a drill."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from greylag.domain.labels import LEVELS, Label
+from greylag.domain.stages import Stage
+from greylag.governance.decision import Decision
+from greylag.governance.facts import CLOSED
+from greylag.governance.policy import CedarPolicy
+from greylag.governance.question import Asset, Question, Target, Verdict
+from greylag.governance.whatif.replay import Pair
+from greylag.governance.whatif.report import label_document
+
+MAX_LABELS = 64
+MAX_CELLS = 100_000
+#: Who asks at each stage; the platform where nobody else is named.
+_ASKING: Mapping[Stage, str] = {
+    Stage.INTAKE: "person", Stage.CONTEXT: "agent", Stage.PROMPT: "agent", Stage.TOOL: "agent",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One label towards one target at one stage. ``answer`` ∈ permit, deny, until (then ``obligations`` say what).
+
+    ``after`` is the same under a drill, empty without one.
+    """
+
+    label: Label
+    stage: str
+    target_kind: str
+    target: str
+    answer: str
+    obligations: tuple[str, ...]
+    rules: tuple[str, ...]
+    after: str = ""
+    after_rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Every cell, and how many labels and cells were left out because there are too many."""
+
+    labels: tuple[Label, ...]
+    cells: tuple[Cell, ...]
+    labels_left_out: int = 0
+    cells_left_out: int = 0
+
+    def document(self) -> dict[str, object]:
+        """Return this as plain JSON values."""
+        return {
+            "schema_version": 1,
+            "labels": [label_document(label) for label in self.labels],
+            "cells": [_cell(cell, self.labels.index(cell.label)) for cell in self.cells],
+            "labels_left_out": self.labels_left_out, "cells_left_out": self.cells_left_out,
+        }  # fmt: skip
+
+
+def labels_in_use(decisions: Iterable[Decision]) -> tuple[tuple[Label, ...], int]:
+    """Return the different labels of recorded assets, highest level first, and how many times there was one more."""
+    seen: dict[Label, None] = {}
+    more = 0
+    for decision in decisions:
+        label = replace(decision.question.asset.label, derived_by=(), subjects=0)
+        if label not in seen:
+            if len(seen) < MAX_LABELS:
+                seen[label] = None
+            else:
+                more += 1
+    return tuple(sorted(seen, key=lambda each: (-each.rank, each.classes, each.origins))), more
+
+
+def matrix_of(pair: Pair, labels: tuple[Label, ...], *, today: date, drilled: bool, left_out: int = 0) -> Matrix:
+    """Return the table of ``labels`` by open targets by the stages at which such a target is used, as of ``today``.
+
+    A stage and a target belong together where public data without classes may go there, or where it may not only
+    for want of something that could be discharged.
+    """
+    policy = pair.before
+    at = datetime(today.year, today.month, today.day, tzinfo=UTC)
+    facts = policy.facts_on(today)
+    targets = [Target(row.kind, row.name) for row in facts.targets if row.max_level != CLOSED]
+    plain = Label(LEVELS[0])
+    ways = [
+        (stage, target)
+        for stage in Stage
+        for target in targets
+        if _answer(policy.decide(_question(policy, plain, stage, target, at))) != "deny"
+    ]
+    asked = [(label, stage, target) for label in labels for stage, target in ways]
+    cells = [_asked(pair, *each, at, drilled=drilled) for each in asked[:MAX_CELLS]]
+    return Matrix(labels, tuple(cells), left_out, len(asked) - len(cells))
+
+
+def _asked(pair: Pair, label: Label, stage: Stage, target: Target, at: datetime, *, drilled: bool) -> Cell:
+    question = _question(pair.before, label, stage, target, at)
+    before = pair.before.decide(question)
+    after = pair.asked_after(question) if drilled else before
+    return Cell(
+        label, str(stage), target.kind, target.name, _answer(before), before.obligations, before.rules,
+        _answer(after) if drilled else "", after.rules if drilled else (),
+    )  # fmt: skip
+
+
+def _question(policy: CedarPolicy, label: Label, stage: Stage, target: Target, at: datetime) -> Question:
+    principal = f"{_ASKING.get(stage, 'platform')}:matrix"
+    name = f"{target.name[:-1]}matrix" if target.name.endswith("*") else target.name
+    return Question(stage, principal, "send", Asset("asset", label, policy.home_region), Target(target.kind, name), at)
+
+
+def _answer(verdict: Verdict) -> str:
+    return "permit" if verdict.permitted else "until" if verdict.obligations else "deny"
+
+
+def _cell(cell: Cell, label: int) -> dict[str, object]:
+    return {
+        "label": label, "stage": cell.stage, "target_kind": cell.target_kind, "target": cell.target,
+        "answer": cell.answer, "obligations": list(cell.obligations), "rules": list(cell.rules), "after": cell.after,
+        "after_rules": list(cell.after_rules),
+    }  # fmt: skip
