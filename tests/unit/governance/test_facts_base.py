@@ -145,6 +145,12 @@ def test_reach_is_all_that_a_vendor_touches() -> None:
     assert reach.by_sub_processor == (("Helper", frozenset({"CA-QC", "DE", "FR"})),)
 
 
+def test_a_zone_in_a_list_of_places_is_what_its_rows_name() -> None:
+    rows = (Zone("Z", ("CA", "zone:EU"), BASIS), Zone("ZZ", ("zone:Z", "JP"), BASIS))
+    assert snapshot(*rows).reach(vendor(support=("zone:ZZ",))).support == {"CA", "DE", "FR", "JP"}
+    assert snapshot(*rows).zone("ZZ") == {"CA", "CA-ON", "DE", "FR", "JP"}
+
+
 def test_what_is_not_pinned_reaches_anywhere() -> None:
     reach = snapshot().reach(vendor(pinned=False))
     assert reach.processing == {"US", "anywhere"}
