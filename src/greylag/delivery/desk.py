@@ -81,7 +81,7 @@ class Desk:
         about = About(task_id, label, request.repository or "", (person.name, *filter(None, (person.email,))))
         asset = cell.asset("request", label, content, surfaces=("title",), people=about.people)
         who = f"person:{person.name}"
-        cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
+        asked = cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
         kept = cell.keep_now(about, content, "request", "request")
         command = None
         if request.command:
@@ -96,6 +96,7 @@ class Desk:
             command, request.message_id, tuple(files), tuple(title_of(each.name) for each in request.attachments),
         )  # fmt: skip
         recorded = cell.events.append(task_id, event, key="received", at=now)
+        cell.seen_now(asked, "stored")
         task = cell.events.task(task_id)
         echo(cell, task, recorded)
         self._engine.start(task_id)
@@ -224,10 +225,12 @@ class Desk:
         action = f"read:{reason}" if reason else "read"
         key = f"read/{kind}/{person.name}/{cell.clock.entropy(8).hex()}"
         target = Target("store", f"vault:{cell.region}")
-        cell.door.admit(
+        permit = cell.door.admit(
             Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id, task.repository or "")
         )
-        return cell.vault.get(reference, subject=task_id)
+        content = cell.vault.get(reference, subject=task_id)
+        cell.door.observe(permit, "read", {"kind": kind, "size_bytes": len(content)})
+        return content
 
     def sweep(self) -> int:
         """Start workflows that were accepted but not started, and wake those whose wake-up was lost; return how many.

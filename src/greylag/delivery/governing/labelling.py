@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from greylag.adapters.models.port import Restorer
-from greylag.delivery.discharging import Pseudonyms
+from greylag.delivery.governing.discharging import Pseudonyms
 from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.governance.facts import UNKNOWN, FactBase
