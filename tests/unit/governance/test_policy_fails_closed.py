@@ -234,7 +234,8 @@ def test_a_pack_that_does_not_explain_itself_is_refused(rules: str, code: str, w
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "A pack"}, {"title": ""}, {"status": "maybe"}, {"schema_version": 1}, {"schema_version": True}, {"kind": "custom"},
+        {"name": "A pack"}, {"title": ""}, {"status": "maybe"}, {"schema_version": 1}, {"schema_version": True},
+        {"kind": "custom"},
         {"regimes": "eu-gdpr"}, {"requires": ["A b"]},
         {"owner": "x"}, {"version": 1},
     ],
