@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, facts, ledger, people, policy, release, repo, signoff, tasks, whatif
-from greylag.app.cli.atlas import export
-from greylag.app.cli.atlas import map as data_map
+from greylag.app.cli import evidence, ledger, people, release, repo, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
 from greylag.app.cli.context import HomeOption, set_home
-from greylag.app.cli.law import facts, signoff, whatif
+from greylag.app.cli.law import facts, policy, signoff, whatif
 from greylag.app.client.console import Json, report, say
 from greylag.domain.errors import GreylagError
 
