@@ -8,7 +8,7 @@ import csv
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from greylag.domain.errors import RequestRefused
@@ -43,13 +43,13 @@ class _Plan:
     sum_step: int
 
 
-@dataclass(slots=True)
 class _Group:
     """What is known of one group while rows are read."""
 
-    rows: int = 0
-    subjects: set[str] = field(default_factory=set)
-    sums: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.rows = 0
+        self.subjects: set[str] = set()
+        self.sums: dict[str, dict[str, Decimal]] = {}
 
 
 def aggregate(
