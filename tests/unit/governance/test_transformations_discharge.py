@@ -29,6 +29,7 @@ KEY = b"k" * 32
 TEXT, CSV, JSON = "text/plain", "text/csv", "application/json"
 CODE = Repository("shop", "eu", level="internal", classes=("code",), origins=("DE",))
 MAIL = b"ada@posteo.de cannot log in"
+ACCOUNT = b"ada@posteo.de pays from DE89370400440532013000"
 ROWS = "date,account,amount,currency\n" + "".join(
     f"2024-03-0{1 + number % 9},ACC{number:05d},{number + 10}.37,GBP\n" for number in range(40)
 )
@@ -56,14 +57,17 @@ def done(
 
 
 def test_pseudonymised_data_stays_personal_and_becomes_internal() -> None:
-    before, result = done("pseudonymise", MAIL)
-    assert (before.level, before.classes) == ("confidential", ("code", "user.contact.email"))
+    before, result = done("pseudonymise", ACCOUNT)
+    assert (before.level, before.classes) == (
+        "confidential",
+        ("code", "user.contact.email", "user.financial.bank_account"),
+    )
     after = result.label_after
     assert (result.ok, result.residual_findings, after.level) == (True, 0, "internal")
     assert after.classes == ("code", "user", "user.unique_id.pseudonymous")
-    assert (after.regimes, after.subjects) == (("eu-data-act", "eu-gdpr"), 1)
+    assert (after.regimes, after.subjects) == (("eu-data-act", "eu-gdpr"), 2)
     assert result.mapping is not None
-    assert restore(result.content, TEXT, open_mapping(result.mapping, KEY)) == MAIL
+    assert restore(result.content, TEXT, open_mapping(result.mapping, KEY)) == ACCOUNT
 
 
 def test_redacted_data_is_what_the_repository_is() -> None:
@@ -198,8 +202,8 @@ def test_what_a_thread_carries_is_not_lowered_by_who_does_not_know_why() -> None
 
 
 def test_without_a_floor_the_level_stays() -> None:
-    label = label_from(CODE, Regimes(), (), shipped().scan(MAIL.decode()))
-    result = discharge("redact", MAIL, label, shipped(), Occasion(TEXT, "task_1", "shop", "eu", "platform"))
+    label = label_from(CODE, Regimes(), (), shipped().scan(ACCOUNT.decode()))
+    result = discharge("redact", ACCOUNT, label, shipped(), Occasion(TEXT, "task_1", "shop", "eu", "platform"))
     assert (result.ok, result.label_after.level, result.label_after.classes) == (True, "confidential", ("code",))
 
 

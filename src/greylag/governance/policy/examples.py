@@ -80,7 +80,7 @@ def parse_examples(pack: Pack, library: Mapping[str, FactBook]) -> ExampleSet:
     book = parse_facts({"schema_version": 2, **{name: data[name] for name in data if name not in _HEAD}})
     names = data.get("facts", [])
     for name in names if isinstance(names, list) else [names]:
-        if name not in library:
+        if not isinstance(name, str) or name not in library:
             raise _malformed(pack, f"`facts`: got/expected: {name!r}/one of {', '.join(sorted(library))}")
         book = book.joined(library[name])
     examples = tuple(_example(pack, row, home, at, number) for number, row in enumerate(rows, start=1))

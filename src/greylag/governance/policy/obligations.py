@@ -8,7 +8,7 @@ TRANSFORMING = ("pseudonymise", "redact", "aggregate", "encrypt", "link-instead-
 #: Those that need people, or a promise in the request itself.
 PROMISED = ("approve", "pin-geo", "retain")
 
-_CHOICE = re.compile(r"([a-z-]+)(?::([A-Za-z0-9,_.-]{1,200}))?")
+_CHOICE = re.compile(r"([a-z-]+)(?::([A-Za-z0-9,_.;=-]{1,200}))?")
 _NEEDS_PARAMETERS = frozenset({"approve", "retain"})
 
 
@@ -46,7 +46,7 @@ def _step(text: str) -> Step:
     if found is None or found[1] not in (*TRANSFORMING, *PROMISED):
         raise ValueError(f"obligation: got/expected: {text[:80]!r}/one of {', '.join((*TRANSFORMING, *PROMISED))}")
     name, parameters = found[1], tuple(filter(None, (found[2] or "").split(",")))
-    if bool(parameters) != (name in _NEEDS_PARAMETERS):
+    if name not in TRANSFORMING and bool(parameters) != (name in _NEEDS_PARAMETERS):
         wanted = "parameters after a colon" if name in _NEEDS_PARAMETERS else "no parameters"
         raise ValueError(f"obligation `{name}`: got/expected: {text[:80]!r}/{wanted}")
     if name == "retain" and not (len(parameters) == 1 and parameters[0].isascii() and parameters[0].isdigit()):

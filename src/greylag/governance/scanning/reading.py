@@ -134,14 +134,20 @@ def _formed(row: Mapping[str, object], name: str, form: re.Pattern[str], label: 
     return value
 
 
+#: The least level of what holds a find, by class. How somebody is reached stands in every commit: rules about personal
+#: data look at the class; the level is for what must not be known at all.
+_LEAST = (
+    ("user.contact", "internal"), ("user.name", "internal"), ("user.device", "internal"), ("user", "confidential"),
+    ("secret", "restricted"),
+)  # fmt: skip
+
+
 def _level(row: Mapping[str, object], label: str) -> str:
     value = _text(row, "level", label)
     if value not in LEVELS:
         raise _wrong(label, "level", value, f"one of {', '.join(LEVELS)}")
     key = _text(row, "class", label)
-    least = (
-        "confidential" if key.partition(".")[0] == "user" else "restricted" if key.startswith("secret") else "public"
-    )
+    least = next((level for prefix, level in _LEAST if key == prefix or key.startswith(f"{prefix}.")), "public")
     if LEVELS.index(value) < LEVELS.index(least):
         raise _wrong(label, "level", value, f"at least `{least}` for `{key}`")
     return value

@@ -46,6 +46,8 @@ class _Plan:
 class _Group:
     """What is known of one group while rows are read."""
 
+    __slots__ = ("rows", "subjects", "sums")
+
     def __init__(self) -> None:
         self.rows = 0
         self.subjects: set[str] = set()

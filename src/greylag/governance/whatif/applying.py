@@ -13,6 +13,7 @@ from greylag.governance.facts import (
     FactBase,
     FactBook,
     Opening,
+    Place,
     Processor,
     Row,
     TargetFact,
@@ -153,7 +154,9 @@ def relabelled(drill: Drill) -> Callable[[Decision], Question]:
             if _matches(change, decision):
                 more = Label.of(change.level or LEVELS[0], classes=change.classes, origins=change.origins)
                 label = label.joined(more).because(f"drill:{drill.name}")
-        return question if label is question.asset.label else replace(question, asset=replace(question.asset, label=label))
+        return (
+            question if label is question.asset.label else replace(question, asset=replace(question.asset, label=label))
+        )
 
     return asked
 
@@ -217,7 +220,7 @@ def _add(making: _Making, change: Addition) -> None:
     }
     rows = making.parsed(tables)
     if there := sorted({row.row for row in rows} & {row.row for row in making.book.rows}):
-        raise making.unusable(f"it adds `{there[0]}`, which is there already; change it with `kind = \"fact\"`.")
+        raise making.unusable(f'it adds `{there[0]}`, which is there already; change it with `kind = "fact"`.')
     making.exchange((), rows)
 
 
@@ -258,7 +261,7 @@ def _adopt(making: _Making, change: NewParent) -> None:
 def _lose(making: _Making, change: RegionLost) -> None:
     facts = making.book.as_of(making.today, making.today)
     if change.kind == "place" and facts.place(change.name) is None:
-        making.absent("place", change.name, {r.row.removeprefix("place/") for r in making.book.rows if r.row[:6] == "place/"})
+        making.absent("place", change.name, {row.name for row in making.book.rows if isinstance(row, Place)})
         return
     if change.kind == "zone" and facts.zone(change.name) is None:
         making.absent("zone", change.name, facts.zones())

@@ -8,20 +8,24 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from greylag.adapters.models.port import Restorer
 from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import Label
+from greylag.domain.repository import Repository
 from greylag.domain.signoff import SignOff, roles_covered
 from greylag.egress.door import Discharge
 from greylag.egress.hop import Hop
 from greylag.governance.facts import FactBase
+from greylag.governance.labelling import floor_for
 from greylag.governance.policy.obligations import Obligation, Step, parse_obligation
 from greylag.governance.question import Discharged
 from greylag.governance.scanning import Scanner
-from greylag.governance.transformations import DischargeResult, PseudonymRestorer, derived_key, discharge, open_mapping
+from greylag.governance.transformations import Occasion, PseudonymRestorer, derived_key, discharge, open_mapping
 
+PLATFORM = "platform:greylag"
 #: How many tasks' pseudonyms are kept at hand.
 _TASKS = 256
 
@@ -60,17 +64,20 @@ class Pseudonyms:
 class Discharger:
     """`greylag.egress.door.Discharger` of one region.
 
-    ``sign_offs`` returns every sign-off that stands, ``link`` the address of a task's page in the region.
+    ``sign_offs`` returns every sign-off that stands, ``repository`` the settings of one, ``link`` the address
+    of a task's page in the region.
     """
 
     def __init__(
         self, scanner: Scanner, facts: Callable[[], FactBase], pseudonyms: Pseudonyms, *,
-        sign_offs: Callable[[], Sequence[SignOff]], link: Callable[[str], str], now: Callable[[], datetime],
+        sign_offs: Callable[[], Sequence[SignOff]], repository: Callable[[str], Repository],
+        link: Callable[[str], str], now: Callable[[], datetime],
     ) -> None:  # fmt: skip
         self._scanner = scanner
         self._facts = facts
         self._pseudonyms = pseudonyms
         self._sign_offs = sign_offs
+        self._repository = repository
         self._link = link
         self._now = now
 
@@ -102,12 +109,8 @@ class Discharger:
         )
         if not roles_covered(found, step.parameters):
             return None
-        done = made.done
-        return Discharge(
-            made.content, made.label,
-            Discharged(done.applied, tuple(sorted({*done.approvals, *step.parameters})), done.residual_findings),
-            made.records,
-        )  # fmt: skip
+        approvals = tuple(sorted({*made.done.approvals, *step.parameters}))
+        return replace(made, done=replace(made.done, approvals=approvals))
 
     def _promised(self, hop: Hop, made: Discharge, step: Step) -> Discharge | None:
         """Meet what the facts already promise: a place that is fixed, a retention that is no longer."""
@@ -122,27 +125,26 @@ class Discharger:
 
     def _transformed(self, hop: Hop, made: Discharge, step: Step) -> Discharge | None:
         try:
-            result = self._result(hop, made, step)
+            result = discharge(str(step), made.content, made.label, self._scanner, self._occasion(hop, made, step))
         except RequestRefused:  # content it can't change safely: then it doesn't go, and the verdict says why
             return None
         if not result.ok:
             return None
         if result.mapping is not None:
             self._pseudonyms.learn(hop.task_id, open_mapping(result.mapping, self._pseudonyms.key_of(hop.task_id)))
-        records = made.records
-        if result.declassification is not None:
-            about = {"task_id": hop.task_id, "repository": hop.repository, "by": "platform:greylag"}
-            records = (*records, {**result.declassification, **about})
-        changed = _applied(made, result.content, result.label, step.name, result.residual_findings)
-        return Discharge(changed.content, changed.label, changed.done, records)
+        changed = _applied(made, result.content, result.label_after, step.name, result.residual_findings)
+        records = (*made.records, *((result.declassification,) if result.declassification is not None else ()))
+        return replace(changed, records=records)
 
-    def _result(self, hop: Hop, made: Discharge, step: Step) -> DischargeResult:
-        return discharge(
-            step.name, made.content, made.label, self._scanner, media_type=_media_type(hop, made.content),
+    def _occasion(self, hop: Hop, made: Discharge, step: Step) -> Occasion:
+        repository = self._repository(hop.repository) if hop.repository else None
+        linked = step.name == "link-instead-of-content"
+        return Occasion(
+            media_type=_media_type(hop, made.content), task_id=hop.task_id, repository=hop.repository,
+            region=hop.asset.origin, by=PLATFORM, facts=self._facts(),
+            floor=floor_for(str(step), made.label, repository) if repository is not None else None,
             key=self._pseudonyms.key_of(hop.task_id),
-            parameters={"task": hop.task_id, "link": self._link(hop.task_id)}
-            if step.name == "link-instead-of-content"
-            else {},
+            parameters={"task": hop.task_id, "link": self._link(hop.task_id)} if linked else {},
         )  # fmt: skip
 
 
