@@ -74,7 +74,7 @@ class SyntheticLedger:
         self.entries.append(json.loads(json.dumps({"at": at, "attempt": 1, "key": key, **entry})))
 
     def task(self, task: str = "task_1", repository: str = "music", *, mark: str = "", seen: bool = True) -> None:
-        """Add what a whole task decides: nine kinds of asset. ``mark`` stands on four of them; ``seen``: with outcomes."""
+        """Add what a whole task decides: nine kinds of asset. ``mark`` is on five of them; ``seen``: with outcomes."""
         marks = (mark,) if mark else ()
         done = "stored" if seen else ""
 
@@ -141,7 +141,12 @@ def facts_for_tests(jurisdiction: str = "DE", day: date = date(2026, 11, 2)) -> 
         for target in (VAULT, CONTROL, SANDBOX, FORGE, CHAT, Target("pool", "bubblewrap@local"))
     ]
     companies = [
-        _row(name="Anthropic PBC", legal_entity="Anthropic PBC", seat="US", controlled_by=[{"country": "US", "basis": "CLOUD Act"}]),
+        _row(
+            name="Anthropic PBC",
+            legal_entity="Anthropic PBC",
+            seat="US",
+            controlled_by=[{"country": "US", "basis": "CLOUD Act"}],
+        ),
         _row(name="Cloud Co", legal_entity="Cloud Company Ltd", seat="IN", operates_in=["IN"]),
         _row(name="Maison", legal_entity="Maison SAS", seat="FR", parents=["Holding"]),
         _row(name="Holding", legal_entity="Holding Inc.", seat="US"),

@@ -144,7 +144,9 @@ def test_the_path_is_in_order_from_where_to_where_with_what_was_seen() -> None:
     found = project(ledger.entries, FACTS)
     asset = found.located[0].asset
     assert asset.digest == digest("x")
-    assert [(step.stage, step.origin, step.permitted, step.outcome, step.observed_place) for step in path_of(found, asset)] == [
+    assert [
+        (step.stage, step.origin, step.permitted, step.outcome, step.observed_place) for step in path_of(found, asset)
+    ] == [
         ("artifact", "local", True, "stored", ""),
         ("prompt", "local", False, "", ""),
         ("prompt", "local", True, "sent", "us"),
@@ -163,7 +165,11 @@ def test_the_platforms_own_hops_are_among_them() -> None:
     own = {(flow.stage, flow.target.name) for flow in found.flows if flow.own}
     assert own == {("tool", "package-index"), ("retain", "backup:local"), ("trace", "otlp")}
     assert {("intake", "control-plane")} <= {(flow.stage, flow.target.name) for flow in found.flows}
-    assert {each.asset.kind for each in found.located if not each.asset.task_id} == {"requirements", "database", "spans"}
+    assert {each.asset.kind for each in found.located if not each.asset.task_id} == {
+        "requirements",
+        "database",
+        "spans",
+    }
 
 
 def test_who_can_read_names_people_services_companies_and_states() -> None:
