@@ -1,0 +1,1 @@
+"""``greylag map`` and ``greylag export``."""
