@@ -14,12 +14,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "src")]
 
-from bench import enclosing, governing, startup, whole_task  # noqa: E402 - found only by the path above
+from bench import enclosing, governing, replaying, startup, whole_task  # noqa: E402 - found only by the path above
 from bench.measuring import Figure, Machine  # noqa: E402 - the same
 
 PARTS: dict[str, Callable[[Machine, bool], list[Figure]]] = {
     "startup": startup.measure, "task": whole_task.measure, "ledger": governing.measure_ledger,
-    "decision": governing.measure_decision, "sandbox": enclosing.measure_sandbox,
+    "decision": replaying.measure_path, "replay": replaying.measure_replay, "sandbox": enclosing.measure_sandbox,
     "gateway": enclosing.measure_gateway,
 }  # fmt: skip
 

@@ -81,7 +81,7 @@ PLANS = (
     ),
     _Plan(
         Repository("royalties", REGION, classes=("code",), origins=("GB",), owner="finance"),
-        ("bedrock-eu", "bedrock-eu-west-2", "scaleway", "mistral-eu"),
+        ("bedrock-eu", "bedrock-eu-west-2", "azure-germanywestcentral", "mistral-eu"),
     ),
     _Plan(Repository("site", REGION, "public", owner="web-team"), ("anthropic", "mistral-eu")),
 )
@@ -100,11 +100,9 @@ def make_example(folder: Path, clock: Clock | None = None) -> dict[str, Any]:
             "GL-WHATIF-008", f"{folder} can't be made: {error.strerror}.", "name a folder that is not there yet."
         ) from error
     prepare_home(folder)
-    settings = Settings(
-        region=RegionSettings(name=REGION, jurisdiction=JURISDICTION), model=ModelSettings(kind="none")
-    )  # fmt: skip
+    settings = made_up_settings()
     (folder / FILE_NAME).write_text(f'[region]\nname = "{REGION}"\njurisdiction = "{JURISDICTION}"\n')
-    world = _world(settings, folder, clock.now().date())
+    world = made_up_world(folder, clock.now().date())
     keep_world(folder, world)
     control, ledger, _ = open_stores(settings, folder)
     try:
@@ -123,8 +121,15 @@ def make_example(folder: Path, clock: Clock | None = None) -> dict[str, Any]:
         control.close()
 
 
-def _world(settings: Settings, home: Path, today: date) -> World:
-    """Write what the operator has opened and looked up, and return the world that makes."""
+def made_up_settings() -> Settings:
+    """Return the settings of the example: one region, no model that anybody could call."""
+    region = RegionSettings(name=REGION, jurisdiction=JURISDICTION)
+    return Settings(region=region, model=ModelSettings(kind="none"))
+
+
+def made_up_world(home: Path, today: date) -> World:
+    """Write into ``home`` what the operator has opened and looked up, and return the world that makes."""
+    settings = made_up_settings()
     (home / "facts").mkdir(mode=0o700)
     openings = [
         {"kind": "endpoint", "name": name, "max_level": level, **_basis(today)} for name, level in OPENED.items()

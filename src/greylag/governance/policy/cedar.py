@@ -15,6 +15,8 @@ from greylag.governance.policy.pack import Pack, Rule, pack_error
 from greylag.governance.policy.request import (
     PRINCIPAL_TYPES,
     Asked,
+    is_size,
+    principal_kind,
     printable,
     resolve,
     words,
@@ -130,11 +132,13 @@ class CedarPolicy:
     def _key(self, question: Question, era: int) -> Hashable:
         """Name everything a verdict depends on. A digest, marks of people and derivations are in no rule's sight."""
         asset, label = question.asset, question.asset.label
-        size = asset.size_bytes if {"size_bytes", "*"} & self.rules.context_read else isinstance(asset.size_bytes, int)
+        read = {"size_bytes", "*"} & self.rules.context_read
+        size = asset.size_bytes if read or not is_size(asset.size_bytes) else 0
+        kind = principal_kind(question.principal)
+        who = question.principal if self.rules.names_principal or not kind else kind
         return (
-            era, question.stage, question.principal, question.action, question.target, question.discharged,
-            asset.kind, asset.origin, asset.surfaces, size, label.level, label.classes, label.origins, label.regimes,
-            label.subjects,
+            era, question.stage, who, question.action, question.target, question.discharged, asset.kind, asset.origin,
+            asset.surfaces, size, label.level, label.classes, label.origins, label.regimes, label.subjects,
         )  # fmt: skip
 
     def _snapshot(self, day: date) -> Snapshot:
@@ -297,9 +301,11 @@ def may_have(max_level: str, level: str) -> bool:
 
 
 def _obligations(verdict: Verdict, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Return what would have to be discharged; nothing where one of the rules can't be."""
-    guards = {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules)
-    if guards or not rules or not all(rule.obligations for rule in rules):
+    """Return what the rules that forbade it ask for; nothing where a guard forbade it too, which nothing discharges.
+
+    A rule that names none may still fall silent once they are discharged: a label that was lowered meets fewer rules.
+    """
+    if {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules):
         return ()
     return tuple(dict.fromkeys(str(each) for rule in rules for each in rule.obligations))
 

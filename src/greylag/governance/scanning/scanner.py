@@ -20,7 +20,9 @@ MAX_CHARACTERS = 8_000_000
 MAX_FINDINGS = 10_000
 _BEFORE = 64
 _AFTER = 32
-_NUMBERS = re.compile(r"\d(?:\D{0,4}\d){3}")
+_JUST_BEFORE = 24
+#: Four digits close together, but none in the middle of what is too long to be a number of anybody: a hash.
+_NUMBERS = re.compile(r"(?<![A-Za-z0-9])(?![A-Za-z0-9]{40})[A-Za-z]{0,16}+\d(?:\D{0,4}\d){3}")
 _BREAK = "\n\x00\n"
 _MAX_KEY = 256
 
@@ -30,7 +32,9 @@ class Scanner:
 
     def __init__(self, rules: Iterable[Rule | TableRule]) -> None:
         every = tuple(rules)
-        self._rules = tuple((rule, _context_of(rule)) for rule in every if isinstance(rule, Rule))
+        self._rules = tuple(
+            (rule, _words(rule.context), _words(rule.unless)) for rule in every if isinstance(rule, Rule)
+        )
         self._tables = tuple(rule for rule in every if isinstance(rule, TableRule))
         self.rules = every
         self.version = _version(every)
@@ -78,9 +82,11 @@ class Scanner:
         return replace(found, complete=found.complete and complete)
 
     def _found(self, view: "_View") -> Iterator[Finding]:
-        for rule, context in self._rules:
+        for rule, context, unless in self._rules:
             for start, end in view.regions(rule):
-                yield from _matches(rule, context, view, (start, end))
+                for each in _matches(rule, view, (start, end)):
+                    if _fits(context, unless, view, each):
+                        yield _finding(rule, view, each)
         for table_rule in self._tables:
             yield from _tables(table_rule, view)
 
@@ -115,7 +121,7 @@ class _View:
             return ()
         if rule.digits:
             return _merged(self.numbers, margin, len(lowered))
-        if rule.needs and not rule.context:
+        if rule.needs:
             return _merged(sorted((place, place) for place in places), margin, len(lowered))
         return ((0, len(lowered)),)
 
@@ -146,28 +152,34 @@ def _merged(spans: Iterable[tuple[int, int]], margin: int, length: int) -> Itera
         yield begun, ended
 
 
-def _matches(rule: Rule, context: re.Pattern[str] | None, view: _View, region: tuple[int, int]) -> Iterator[Finding]:
-    text = view.folded.text
-    group = "value" if "value" in rule.pattern.groupindex else 0
-    for match in rule.pattern.finditer(text, *region):
-        value = match[group]
-        start, end = match.span(group)
+def _matches(rule: Rule, view: _View, region: tuple[int, int]) -> Iterator[re.Match[str]]:
+    for match in rule.pattern.finditer(view.folded.text, *region):
+        value = match[_group(rule)]
         if not value or _ignored(rule, value) or PSEUDONYM.fullmatch(value):
             continue
-        if rule.check and not CHECKS[rule.check](value):
-            continue
-        if context and not _near(context, view, match.start(), match.end()):
-            continue
-        first, last = view.folded.span(start, end)
-        yield Finding(rule.id, rule.key, rule.level, first, last, rule.token, _origin(rule, value), value=value)
+        if not rule.check or CHECKS[rule.check](value):
+            yield match
 
 
-def _near(context: re.Pattern[str], view: _View, start: int, end: int) -> bool:
-    lowered = view.folded.lowered
-    if context.search(lowered, max(0, start - _BEFORE), min(len(lowered), end + _AFTER)):
+def _fits(context: re.Pattern[str] | None, unless: re.Pattern[str] | None, view: _View, match: re.Match[str]) -> bool:
+    lowered, start, end = view.folded.lowered, match.start(), match.end()
+    if unless is not None and unless.search(lowered, max(0, start - _JUST_BEFORE), start):
+        return False
+    if context is None or context.search(lowered, max(0, start - _BEFORE), min(len(lowered), end + _AFTER)):
         return True
     heading = view.heading(start)
     return bool(heading) and context.search("_".join(sorted(heading_words(heading), key=len))) is not None
+
+
+def _finding(rule: Rule, view: _View, match: re.Match[str]) -> Finding:
+    group = _group(rule)
+    first, last = view.folded.span(*match.span(group))
+    origin = _origin(rule, match[group])
+    return Finding(rule.id, rule.key, rule.level, first, last, rule.token, origin, value=match[group])
+
+
+def _group(rule: Rule) -> str | int:
+    return "value" if "value" in rule.pattern.groupindex else 0
 
 
 def _tables(rule: TableRule, view: _View) -> Iterator[Finding]:
@@ -204,11 +216,11 @@ def _origin(rule: Rule, value: str) -> str:
     return rule.origin
 
 
-def _context_of(rule: Rule) -> re.Pattern[str] | None:
-    if not rule.context:
+def _words(words: tuple[str, ...]) -> re.Pattern[str] | None:
+    if not words:
         return None
-    words = "|".join(re.escape(word).replace(r"\ ", "[ _-]") for word in rule.context)
-    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])")
+    either = "|".join(re.escape(word).replace(r"\ ", "[ _-]") for word in words)
+    return re.compile(rf"(?<![a-z])(?:{either})(?![a-z])")
 
 
 def _version(rules: tuple[Rule | TableRule, ...]) -> str:
@@ -217,7 +229,7 @@ def _version(rules: tuple[Rule | TableRule, ...]) -> str:
     for rule in rules:
         if isinstance(rule, Rule):
             told.append([
-                rule.id, rule.key, rule.level, rule.pattern.pattern, rule.token, rule.check, rule.needs, rule.context,
+                rule.id, rule.key, rule.level, rule.pattern.pattern, rule.token, rule.check, rule.needs, rule.context, rule.unless,
                 rule.origin, rule.ignore,
             ])  # fmt: skip
         else:

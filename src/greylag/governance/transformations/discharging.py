@@ -19,8 +19,8 @@ _MAX_PARAMETERS = 16
 class Occasion:
     """For whom and what an obligation is discharged, and under what.
 
-    ``floor`` is the label that holds whatever the content says (`greylag.governance.labelling.floor_for`); without one
-    the level stays. ``facts`` let regimes follow the classes that are left; without them regimes stay. ``key`` is the
+    ``floor`` is the label that holds whatever the content says (`greylag.governance.labelling.floor_for`); without
+    one the level stays. ``facts`` let regimes follow the classes that are left; without them regimes stay. ``key`` is the
     task's (pseudonymise) or the store's (encrypt). ``parameters`` come after those in the obligation, and win.
     """
 
@@ -56,8 +56,8 @@ class DischargeResult:
     notes: tuple[str, ...] = ()
 
 
-def parse_obligation(text: str) -> tuple[str, dict[str, str]]:
-    """Return name and parameters of one obligation: ``aggregate:k=20;group_by=currency`` → aggregate, {k: 20, …}.
+def parse_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """Return name and parameters of an obligation: ``aggregate:k=20;sum=amount`` → aggregate, {k: 20, sum: amount}.
 
     Raises RequestRefused ``GL-TRANSFORM-006`` for alternatives (`|`), and for what no transformation discharges.
     """
@@ -79,7 +79,7 @@ def discharge(obligation: str, content: bytes, label: Label, scanner: Scanner, o
     everything. Raises RequestRefused ``GL-TRANSFORM-001`` to ``GL-TRANSFORM-006`` for content or parameters that
     can't be worked with, OperatorError ``GL-TRANSFORM-010`` for a key of the wrong length.
     """
-    name, parameters = parse_obligation(obligation)
+    name, parameters = parse_parameters(obligation)
     transformation = TRANSFORMATIONS[name]
     before = scanner.scan_content(content, occasion.media_type)
     done = transformation.apply(
