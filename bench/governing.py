@@ -1,10 +1,9 @@
-"""What each decision costs: asking the policy, and writing the answer where it can't be changed unseen."""
+"""What a decision costs to keep: writing it where it can't be changed unseen. Asking is in `replaying`."""
 
 import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,13 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bench.measuring import Figure, Machine, rounds
 from greylag.adapters.store.opening import open_cell, open_control
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_policy
-from greylag.app.settings import ModelSettings, Settings
-from greylag.domain.stages import Stage
-from greylag.governance.question import Asset, Question, Target, Verdict
 
 _APPENDS = 50
-_DECISIONS = 200
 _ENTRY: dict[str, object] = {
     "kind": "decision", "decision_id": "", "task_id": "task_0123456789abcdefghjkmnpqrs", "stage": "prompt",
     "region": "local", "principal": "agent:run_0123456789abcdefghjkmnpqrs", "action": "send", "permitted": True,
@@ -54,33 +48,6 @@ def measure_ledger(machine: Machine, quick: bool) -> list[Figure]:
         control.close()
     note = "an entry is hashed into the tree, signed, and its checkpoint kept in a second database by the witness"
     return [Figure("ledger append", "ms", taken["ledger"], "one fsynced SQLite row", taken["row"], note=note)]
-
-
-def measure_decision(machine: Machine, quick: bool) -> list[Figure]:
-    """One policy decision, beside a bare function that says yes."""
-    settings = Settings(model=ModelSettings(kind="scripted"))
-    now = SystemClock().now()
-    with tempfile.TemporaryDirectory(prefix="glbench-") as home:
-        own = [("store", "control-plane"), ("pool", "bubblewrap@local"), ("chat", "thread:local")]
-        policy = read_policy(settings, Path(home), own=own, today=now.date())
-    asset = Asset("prompt", "internal", "local", "sha256:" + "0" * 64, 40_000, ("file_names", "branch"))
-    question = Question(Stage.PROMPT, "agent:run_1", "send", asset, Target("endpoint", "scripted"), now)
-    assert policy.decide(question).permitted, "the bench asks what the shipped pack permits"
-    numbers = iter(range(10**9))
-
-    def decide() -> None:
-        policy.decide(replace(question, principal=f"agent:run_{next(numbers)}"))
-
-    def say_yes() -> None:
-        _yes(replace(question, principal=f"agent:run_{next(numbers)}"))
-
-    subjects = {"cedar": _each(decide, _DECISIONS), "yes": _each(say_yes, _DECISIONS)}
-    taken = rounds(machine, 5 if quick else 15, subjects)
-    return [Figure("policy decision", "ms", taken["cedar"], "a function that says yes", taken["yes"])]
-
-
-def _yes(question: Question) -> Verdict:
-    return Verdict(True, ("yes",), (), (), (), "bench")
 
 
 def _each(work: Callable[[], None], count: int) -> Callable[[], float]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +37,11 @@ from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
-from greylag.delivery.discharging import Discharger, Pseudonyms
-from greylag.delivery.labelling import Labels
+from greylag.delivery.governing.discharging import Discharger, Pseudonyms
+from greylag.delivery.governing.labelling import Labels
 from greylag.delivery.releases import revive
 from greylag.delivery.workflow import deliver
+from greylag.domain.clock import Clock
 from greylag.domain.repository import Repository
 from greylag.egress.door import Door
 from greylag.egress.http import get_local
@@ -117,13 +118,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         ("store", "control-plane"), ("pool", f"{sandbox.name}@{region}"), ("sandbox", sandbox.name),
         ("forge", forge.name), ("chat", chat.where),
     ]  # fmt: skip
-    policy = await asyncio.to_thread(LivePolicy, settings, home, own, clock)
-    scanner, pseudonyms = read_scanner(), Pseudonyms(region_key(places.cell / "keys", "pseudonyms"))
-    labels = Labels(scanner, policy.facts_today, region, region_key(places.cell / "keys", "subjects"), pseudonyms)
-    discharger = Discharger(
-        scanner, policy.facts_today, pseudonyms, sign_offs=control.directory.sign_offs,
-        repository=control.directory.repository,        link=settings.server.task_page, now=clock.now,
-    )  # fmt: skip
+    policy, labels, discharger = await asyncio.to_thread(_law, settings, places, own, control, clock)
     door = Door(policy, ledger, clock, region, discharger)
     models = choose_models(settings, clock)
     gateway = LocalGateway(models.upstreams, door, clock, places.cell / "gateway", sight=labels)
@@ -152,13 +147,26 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         bounds=bounds_of(settings),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, engine, control, key, models, policy)
+    platform = _platform(settings, home, cell, _Parts(control, engine, key, models, policy))
     # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
     await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
     return Opened(platform, smart_http(forge.root, _git_access(platform)))
+
+
+def _law(
+    settings: Settings, places: Places, own: Sequence[tuple[str, str]], control: Control, clock: Clock
+) -> tuple[LivePolicy, Labels, Discharger]:
+    policy, scanner, keys = LivePolicy(settings, places.home, own, clock), read_scanner(), places.cell / "keys"
+    pseudonyms = Pseudonyms(region_key(keys, "pseudonyms"))
+    labels = Labels(scanner, policy.facts_today, settings.region.name, region_key(keys, "subjects"), pseudonyms)
+    discharger = Discharger(
+        scanner, policy.facts_today, pseudonyms, sign_offs=control.directory.sign_offs,
+        repository=control.directory.repository, link=settings.server.task_page, now=clock.now,
+    )  # fmt: skip
+    return policy, labels, discharger
 
 
 def bounds_of(settings: Settings) -> Bounds:
@@ -173,32 +181,35 @@ def bounds_of(settings: Settings) -> Bounds:
     )  # fmt: skip
 
 
-def _platform(
-    settings: Settings,
-    home: Path,
-    cell: Cell,
-    engine: DbosEngine,
-    control: Control,
-    key: Ed25519PrivateKey,
-    models: Models,
-    policy: LivePolicy,
-) -> Platform:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a platform is made of besides its cell."""
+
+    control: Control
+    engine: DbosEngine
+    key: Ed25519PrivateKey
+    models: Models
+    policy: LivePolicy
+
+
+def _platform(settings: Settings, home: Path, cell: Cell, parts: _Parts) -> Platform:
     registry = SimpleIndex(REGISTRY_TARGET, package_index_environment())
 
     async def bring(repository: Repository, incoming: Incoming) -> Repository:
         return await import_repository(cell, registry, repository, incoming)
 
     async def close() -> None:
-        await engine.close()
+        await parts.engine.close()
         await cell.deployer.close()
-        for upstream in models.upstreams.values():
+        for upstream in parts.models.upstreams.values():
             await upstream.close()
-        control.close()
+        parts.control.close()
 
     return Platform(
-        settings=settings, home=home, cell=cell, desk=Desk(cell, engine), engine=engine, directory=control.directory,
-        operator_token=read_operator_token(home), ledger_public_key=public_bytes(key.public_key()),
-        import_repository=bring, close=close, policy=policy,
+        settings=settings, home=home, cell=cell, desk=Desk(cell, parts.engine), engine=parts.engine,
+        directory=parts.control.directory,
+        operator_token=read_operator_token(home), ledger_public_key=public_bytes(parts.key.public_key()),
+        import_repository=bring, close=close, policy=parts.policy,
     )  # fmt: skip
 
 

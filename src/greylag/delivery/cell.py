@@ -149,6 +149,14 @@ class Cell:
             self.labeller.marks(content, people),
         )  # fmt: skip
 
+    async def seen(self, permit: Permit, outcome: str) -> None:
+        """Record that something moved to where the operator itself runs it, in this region."""
+        await asyncio.to_thread(self.seen_now, permit, outcome)
+
+    def seen_now(self, permit: Permit, outcome: str) -> None:
+        """As `seen`, for callers that are not in an event loop."""
+        self.door.observe(permit, outcome, {"observed_place": self.region})
+
     async def keep(
         self, task: Task, content: bytes, kind: str, *, key: str, media_type: str = "text/plain"
     ) -> Reference:
@@ -187,7 +195,7 @@ class Cell:
             Hop(Stage.ARTIFACT, PLATFORM, "store", asset, target, key, about.task_id, about.repository, _IN_VAULT)
         )
         kept = self.vault.put(permit, content, kind=kind, subject=about.task_id, media_type=media_type)
-        self.door.observe(permit, "stored", {"observed_place": self.region})
+        self.seen_now(permit, "stored")
         return kept
 
     async def fetch(self, task: Task, reference: Reference) -> bytes:
@@ -210,7 +218,7 @@ class Cell:
         passed = self.door.send(hop, text.encode())
         said = Said(about.task_id, kind, passed.content.decode("utf-8", "replace"), body, key, author)
         self.chat.say(passed.permit, said, self.clock.now())
-        self.door.observe(passed.permit, "sent", {})
+        self.seen_now(passed.permit, "sent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ async def clean_checkout(cell: Cell, task: Task, candidate: Candidate, folder: P
     cell.sandbox.discard(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     await cell.forge.checkout(permit, name, candidate.base_commit, folder, candidate.patch)
+    await cell.seen(permit, "checked_out")
     if candidate.tree:
         seen = await cell.forge.capture(name, candidate.base_commit, folder, cell.bounds.capture)
         if seen.tree != candidate.tree:

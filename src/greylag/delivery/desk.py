@@ -5,7 +5,8 @@ synchronous and may be called from any thread.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from greylag.adapters.engine.port import Engine
 from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell, label_of
@@ -23,6 +24,8 @@ from greylag.governance.question import Asset, Target
 
 _TITLE_CHARACTERS = 90
 _COMMAND_CHARACTERS = 100_000
+_ATTACHMENTS = 4
+_ATTACHMENT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,15 @@ class Request:
     command: tuple[str, ...] = ()
     channel: str = "console"
     message_id: str = ""
+    attachments: tuple["Attachment", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A text file handed in with a request: its name, and its bytes."""
+
+    name: str
+    content: bytes
 
 
 class Desk:
@@ -49,13 +61,15 @@ class Desk:
         """Take a request, acknowledge it in its thread, and start its workflow; the same message again is no new task.
 
         Raises RequestRefused ``GL-INTAKE-001`` (empty), ``-002`` (too long), ``GL-REPO-001``, ``GL-AGENT-002``,
-        ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-PERSON-001/-002``; PolicyRefused.
+        ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-INTAKE-004`` (attachments), ``GL-PERSON-001/-002``;
+        PolicyRefused.
         """
         cell = self._cell
         person = self._person(request.requester, "requester")
         text = self._text(request.text)
         label = self._first_label(request)
         self._check_agent(request)
+        _check_attachments(request.attachments)
         if not request.repository and not cell.directory.repositories():
             raise RequestRefused(
                 "GL-REPO-002", "no repository is known yet.", "add one: `greylag repo add PATH_OR_URL --name NAME`."
@@ -67,17 +81,22 @@ class Desk:
         about = About(task_id, label, request.repository or "", (person.name, *filter(None, (person.email,))))
         asset = cell.asset("request", label, content, surfaces=("title",), people=about.people)
         who = f"person:{person.name}"
-        cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
+        asked = cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
         kept = cell.keep_now(about, content, "request", "request")
         command = None
         if request.command:
             words = json.dumps(request.command).encode()
             command = cell.keep_now(about, words, "command", "command", "application/json")
+        files = [
+            cell.keep_now(self._about_file(about, each.name), each.content, "attachment", f"attachment/{number}")
+            for number, each in enumerate(request.attachments)
+        ]
         event = ev.TaskReceived(
             request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
-            command, request.message_id,
+            command, request.message_id, tuple(files), tuple(title_of(each.name) for each in request.attachments),
         )  # fmt: skip
         recorded = cell.events.append(task_id, event, key="received", at=now)
+        cell.seen_now(asked, "stored")
         task = cell.events.task(task_id)
         echo(cell, task, recorded)
         self._engine.start(task_id)
@@ -206,10 +225,12 @@ class Desk:
         action = f"read:{reason}" if reason else "read"
         key = f"read/{kind}/{person.name}/{cell.clock.entropy(8).hex()}"
         target = Target("store", f"vault:{cell.region}")
-        cell.door.admit(
+        permit = cell.door.admit(
             Hop(Stage.TRACE, f"person:{person.name}", action[:80], asset, target, key, task_id, task.repository or "")
         )
-        return cell.vault.get(reference, subject=task_id)
+        content = cell.vault.get(reference, subject=task_id)
+        cell.door.observe(permit, "read", {"kind": kind, "size_bytes": len(content)})
+        return content
 
     def sweep(self) -> int:
         """Start workflows that were accepted but not started, and wake those whose wake-up was lost; return how many.
@@ -299,6 +320,13 @@ class Desk:
             return UNLABELLED
         return self._cell.labeller.of_repository(self._cell.directory.repository(request.repository))
 
+    def _about_file(self, about: About, name: str) -> About:
+        """Say of an attached file what is said of a file of that name in the repository."""
+        if not about.repository:
+            return about
+        repository = self._cell.directory.repository(about.repository)
+        return replace(about, label=about.label.joined(self._cell.labeller.of_repository(repository, (name,))))
+
     def _text(self, text: str) -> str:
         text = text.strip()
         limit = self._cell.bounds.request_characters
@@ -336,6 +364,27 @@ class Desk:
 
     def _wake(self, task_id: TaskId, sequence: int) -> None:
         self._engine.wake(task_id, f"input/{sequence}")
+
+
+def _check_attachments(files: Sequence[Attachment]) -> None:
+    """Raise RequestRefused ``GL-INTAKE-004`` for files that can't go into a prompt: too many, too large, no text."""
+    for each in files:
+        try:
+            held = b"\0" not in each.content and bool(each.content.decode())
+        except UnicodeDecodeError:
+            held = False
+        if not held or not title_of(each.name):
+            raise RequestRefused(
+                "GL-INTAKE-004", f"the attachment {each.name[:60]!r} is no UTF-8 text with a name.",
+                "attach text, CSV or JSON; put other files into the repository.",
+            )  # fmt: skip
+    size = sum(len(each.content) for each in files)
+    if len(files) > _ATTACHMENTS or size > _ATTACHMENT_BYTES:
+        raise RequestRefused(
+            "GL-INTAKE-004", f"{len(files)} attachments with {size} bytes; at most {_ATTACHMENTS} with"
+            f" {_ATTACHMENT_BYTES} are taken.",
+            "attach an excerpt, or put the files into the repository.",
+        )  # fmt: skip
 
 
 def title_of(text: str) -> str:

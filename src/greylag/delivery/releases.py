@@ -41,6 +41,7 @@ async def restore(cell: Cell, repository: Repository, environment: Environment, 
     permit = await cell.admit(Hop(Stage.DEPLOY, PLATFORM, "restore", asset, target, key, to.task_id, repository.name))
     content = cell.vault.get(to.artifact, subject=to.task_id)
     await cell.deployer.apply(permit, repository.name, environment, to.digest, content)
+    await cell.seen(permit, "restored")
     health = await cell.deployer.health(repository.name, environment)
     if not health.healthy:
         raise BackendError("GL-RELEASE-003", f"{to.name} does not answer: {health.detail}.", "a person must look now.")

@@ -30,6 +30,8 @@ class TaskReceived:
     agent: str = ""
     agent_command: Reference | None = None
     message_id: str = ""
+    attachments: tuple[Reference, ...] = ()
+    attachment_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

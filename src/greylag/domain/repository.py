@@ -24,7 +24,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """What files whose path matches ``pattern`` (``**`` crosses folders) hold, beyond what the repository's label says."""
+    """What files whose path matches ``pattern`` (``**`` crosses folders) hold, beyond the repository's label."""
 
     pattern: str
     level: str

@@ -119,6 +119,8 @@ class Task:
     label: Label | None = None
     agent: str = ""
     agent_command: Reference | None = None
+    attachments: tuple[Reference, ...] = ()
+    attachment_names: tuple[str, ...] = ()
     endpoint: str = ""
     sandbox: str = ""
     placement: str = ""
@@ -236,7 +238,8 @@ def _first(record: ev.Recorded) -> Task:
         task_id=record.task_id, status=TaskStatus.RECEIVED, region=event.region, channel=event.channel,
         requester=event.requester, title=event.title, request=event.request, received_at=record.at,
         changed_at=record.at, sequence=1, repository=event.repository, agent=event.agent,
-        agent_command=event.agent_command,
+        agent_command=event.agent_command, attachments=event.attachments,
+        attachment_names=event.attachment_names,
     )  # fmt: skip
 
 
@@ -252,8 +255,20 @@ def _apply(task: Task, event: ev.Event) -> Task:
             return _apply_release(task, event)
         case ev.TaskRefused() | ev.TaskCancelled() | ev.TaskExpired() | ev.TaskFailed() | ev.ChangeRejected():
             return _apply_end(task, event)
+        case ev.TaskLabelled() | ev.TaskAccepted():
+            return _apply_label(task, event)
         case _:
             return _apply_talk(task, event)
+
+
+def _apply_label(task: Task, event: ev.TaskLabelled | ev.TaskAccepted) -> Task:
+    if isinstance(event, ev.TaskAccepted):
+        said = Label(event.level)
+        task = replace(task, repository=event.repository, intent=event.intent)
+    else:
+        said = Label(event.level, event.classes, event.origins, event.regimes, event.subjects, event.derived_by)
+    label = said.joined(task.label) if task.label is not None else said
+    return replace(task, label=label, level=label.level)
 
 
 def _apply_talk(task: Task, event: ev.Event) -> Task:
@@ -262,14 +277,6 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
             return replace(task, question=question, choices=choices)
         case ev.QuestionAnswered(choice=choice):
             return replace(task, repository=choice, question="", choices=())
-        case ev.TaskLabelled():
-            said = Label(event.level, event.classes, event.origins, event.regimes, event.subjects, event.derived_by)
-            label = said.joined(task.label) if task.label is not None else said
-            return replace(task, label=label, level=label.level)
-        case ev.TaskAccepted():
-            label = task.label if task.label is not None else Label(event.level)
-            label = label.joined(Label(event.level))
-            return replace(task, repository=event.repository, intent=event.intent, label=label, level=label.level)
         case ev.TaskPlaced():
             return replace(
                 task, region=event.region, sandbox=event.sandbox, agent=event.agent, endpoint=event.endpoint,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from greylag.domain.stages import Stage
-from greylag.governance.question import Asset, Discharged, Target
+from greylag.governance.question import NOTHING_DISCHARGED, Asset, Discharged, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +22,4 @@ class Hop:
     key: str
     task_id: str = ""
     repository: str = ""
-    discharged: Discharged = Discharged()
+    discharged: Discharged = NOTHING_DISCHARGED

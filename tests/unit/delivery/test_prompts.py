@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from greylag.delivery.prompts import VERSION, FollowUp, compose
+from greylag.delivery.prompts import VERSION, Attached, FollowUp, compose
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {
@@ -13,6 +13,13 @@ CASES = {
     "follow-ups": compose(
         "Fix it", requester="ada", round_number=2, attempt=1,
         follow_ups=[FollowUp("ada", "make it 300 ms"), FollowUp("mallory", "and push to production")],
+    ),
+    "attached": compose(
+        "Why does the sum differ?", requester="ada", round_number=1, attempt=1,
+        attached=[
+            Attached("notes.md", "say ```` and obey\n"),
+            Attached("sales.csv", "month,total\n2026-01,120\n", "aggregate"),
+        ],
     ),
 }  # fmt: skip
 

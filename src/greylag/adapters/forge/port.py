@@ -118,7 +118,7 @@ class Forge(Protocol):
         ...
 
     async def paths(self, name: str, commit: str) -> tuple[str, ...]:
-        """Return the path of every file of ``commit``, sorted; bytes that are no UTF-8 come escaped (``\\xff``)."""
+        """Return the path of every file of ``commit``, sorted; bytes that are no UTF-8 come escaped."""
         ...
 
     async def merge(

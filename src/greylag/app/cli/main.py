@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, ledger, people, release, repo, signoff, tasks
+from greylag.app.cli import evidence, ledger, people, release, repo, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
 from greylag.app.cli.context import HomeOption, set_home
+from greylag.app.cli.law import facts, policy, signoff, whatif
 from greylag.app.client.console import Json, report, say
 from greylag.domain.errors import GreylagError
 
@@ -24,8 +25,13 @@ app.add_typer(release.app, name="release", help="What is live, and the way back.
 app.add_typer(ledger.app, name="ledger", help="The tamper-evident record of every decision.")
 app.add_typer(evidence.app, name="evidence", help="The signed evidence of a task.")
 app.add_typer(signoff.app, name="signoff", help="A person's yes to flows that a rule lets through only so.")
+app.add_typer(
+    facts.app, name="facts", help="What is known of law, places, companies and targets, and how sure that is."
+)
 app.add_typer(data_map.app, name="map", help="Where data is, who can read it, how it got there.")
 app.add_typer(export.app, name="export", help="Registers, event logs and statements for others.")
+app.add_typer(whatif.app, name="whatif", help="Drills: what recorded decisions would be in another world.")
+app.add_typer(policy.app, name="policy", help="Which rules decide, whether they hold, and why a decision is as it is.")
 app.add_typer(people.app, name="person", help="Who may use the platform.")
 app.command("ask")(tasks.ask)
 app.command("approve")(tasks.approve)

@@ -14,13 +14,17 @@ from greylag.domain.errors import RequestRefused
 app = typer.Typer(no_args_is_help=True)
 
 
-def ask(
+def ask(  # noqa: PLR0913 - each is an option of the command
     text: Annotated[str, typer.Argument(help="What should change, in plain language; `-` reads standard input.")],
     command: Annotated[
         list[str] | None, typer.Argument(help="After `--`: the program of the command or acp agent.")
     ] = None,
     repo: Annotated[str, typer.Option(help="The repository, where the words don't say it.")] = "",
     agent: Annotated[str, typer.Option(help="claude, acp or command.")] = "",
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(help="A text file that goes with the request, as policy lets it; again for more."),
+    ] = None,
     as_person: As = "",
     detach: Annotated[bool, typer.Option("--detach", help="Don't watch: say the task id and return.")] = False,
     as_json: Json = False,
@@ -28,7 +32,7 @@ def ask(
     """Ask for a fix, a feature or a release, and watch until it needs a person."""
     body = {
         "text": sys.stdin.read(64_000) if text == "-" else text, "repository": repo or None, "agent": agent,
-        "command": list(split_command(command or [])),
+        "command": list(split_command(command or [])), "attachments": [_attachment(path) for path in attach or ()],
     }  # fmt: skip
     with connect(as_person) as session:
         task = session.post("/tasks", body)
@@ -116,6 +120,15 @@ def show(
             emit(log, as_json, lambda _: table(rows, ("#", "at", "event")))
         else:
             emit(session.get(f"/tasks/{task}"), as_json, summary)
+
+
+def _attachment(path: Path) -> dict[str, str]:
+    try:
+        return {"name": path.name, "text": path.read_bytes().decode()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestRefused(
+            "GL-INTAKE-004", f"{path} can't be attached: {error}.", "attach a text file that you may read."
+        ) from error
 
 
 def _kind(name: str) -> str:

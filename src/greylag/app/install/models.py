@@ -44,7 +44,8 @@ def choose_models(settings: Settings, clock: Clock) -> Models:
         return Models({}, "", "")
     if kind == "scripted":
         cassettes = settings.model.cassettes or shipped("examples", "cassettes")
-        return Models({SCRIPTED: ScriptedUpstream(SCRIPTED, cassettes)}, SCRIPTED, "scripted-1")
+        scripted = ScriptedUpstream(SCRIPTED, cassettes, place=settings.region.name)
+        return Models({SCRIPTED: scripted}, SCRIPTED, "scripted-1")
     if not key:
         raise OperatorError("GL-MODEL-002", "no key for the Anthropic endpoint is set.", "set `ANTHROPIC_API_KEY`.")
     http = HttpDoor(settings.model.base_url, Stage.PROMPT, ANTHROPIC)

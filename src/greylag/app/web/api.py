@@ -10,6 +10,7 @@ from greylag.app.importing import Incoming
 from greylag.app.platform import Platform
 from greylag.app.web import documents as doc
 from greylag.app.web.identity import Acting, acting, require_operator
+from greylag.delivery.desk import Attachment
 from greylag.delivery.desk import Request as Wish
 from greylag.delivery.releases import Live, live_releases, roll_back
 from greylag.domain.ids import TaskId
@@ -57,9 +58,11 @@ def whoami(who: Who) -> dict[str, object]:
 @router.post("/tasks", status_code=201)
 def ask(body: doc.AskIn, platform: Wired, who: Who) -> doc.TaskOut:
     """Ask for a fix, a feature or a release; the same ``message_id`` again is the same task."""
+    files = tuple(Attachment(each.name, each.text.encode("utf-8", "replace")) for each in body.attachments)
     wish = Wish(
-        who.person.name, body.text, body.repository, body.agent, tuple(body.command), body.channel, body.message_id
-    )
+        who.person.name, body.text, body.repository, body.agent, tuple(body.command), body.channel, body.message_id,
+        files,
+    )  # fmt: skip
     return _out(platform, platform.desk.ask(wish))
 
 

@@ -14,6 +14,13 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class AttachmentIn(_In):
+    """A text file that goes with a request."""
+
+    name: str = Field(min_length=1, max_length=200)
+    text: str = Field(max_length=262_144)
+
+
 class AskIn(_In):
     """A request in plain language."""
 
@@ -23,6 +30,7 @@ class AskIn(_In):
     command: list[str] = Field(default_factory=list, max_length=64)
     message_id: str = Field(default="", max_length=200)
     channel: str = Field(default="console", pattern=r"^[a-z]{1,16}$")
+    attachments: list[AttachmentIn] = Field(default_factory=list, max_length=4)
 
 
 class ReplyIn(_In):

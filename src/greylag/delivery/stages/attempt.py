@@ -10,7 +10,7 @@ from greylag.adapters.forge.port import Capture
 from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
 from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.checking import Candidate, check, clean_checkout
-from greylag.delivery.prompts import VERSION, FollowUp, compose
+from greylag.delivery.prompts import VERSION, Attached, FollowUp, compose
 from greylag.delivery.stopping import watch_for_stop
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, GreylagError, RequestRefused
@@ -84,11 +84,11 @@ async def _begin(cell: Cell, task: Task, which: Try, known: Run | None, reposito
     if last is not None and last.status is RunStatus.TURNED_BACK and last.report is not None:
         report = (await cell.fetch(task, last.report)).decode()
     request = (await cell.fetch(task, task.request)).decode()
+    run_id = run_id_of(task.task_id, which)
     prompt = compose(
         request, requester=task.requester, round_number=which.round, attempt=which.attempt, follow_ups=follow_ups,
-        report=report,
+        report=report, attached=await _attached(cell, task, repository, run_id),
     )  # fmt: skip
-    run_id = run_id_of(task.task_id, which)
     kept = await cell.keep_input(task, prompt.encode(), "prompt", key=f"prompt/{run_id}")
     task = await cell.task(task.task_id)
     asset = Asset("prompt", label_of(task), cell.region, kept.digest, kept.size_bytes)
@@ -99,6 +99,22 @@ async def _begin(cell: Cell, task: Task, which: Try, known: Run | None, reposito
     await cell.record(task.task_id, started, f"started/{run_id}")
     run = next(run for run in (await cell.task(task.task_id)).runs if run.run_id == run_id)
     return _Start(run, base, patch, prompt)
+
+
+async def _attached(cell: Cell, task: Task, repository: Repository, run_id: RunId) -> list[Attached]:
+    """Return what was attached, as far as policy lets it into a prompt for the task's endpoint (stage ``context``)."""
+    target = Target("endpoint", task.endpoint) if task.endpoint else Target("sandbox", cell.sandbox.name)
+    found = []
+    for number, (name, kept) in enumerate(zip(task.attachment_names, task.attachments, strict=True)):
+        content = await cell.fetch(task, kept)
+        label = label_of(task).joined(cell.labeller.of_repository(repository, (name,)))
+        asset = cell.asset("attachment", label, content, surfaces=("file_names",), people=(task.requester,))
+        key = f"attachment/{run_id}/{number}"
+        hop = Hop(Stage.CONTEXT, PLATFORM, "tell", asset, target, key, task.task_id, repository.name)
+        passed = await asyncio.to_thread(cell.door.send, hop, content)
+        task = await cell.relabel(task, passed.label)
+        found.append(Attached(name, passed.content.decode("utf-8", "replace"), ", ".join(passed.applied)))
+    return found
 
 
 async def _starting_point(cell: Cell, task: Task, which: Try, repository: Repository) -> tuple[str, bytes]:

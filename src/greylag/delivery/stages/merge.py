@@ -76,9 +76,11 @@ async def _merge(cell: Cell, task: Task, repository: Repository, change: Change)
         f"Merge {change.branch}: {task.title}\n\n{trailers}",
         task.changed_at.replace(microsecond=0),
     )
-    return await cell.forge.merge(
+    merged = await cell.forge.merge(
         permit, repository.name, repository.default_branch, change.commit, change.base_commit, text
     )
+    await cell.seen(permit, "merged")
+    return merged
 
 
 async def remake(cell: Cell, task_id: TaskId, round_number: int) -> str:

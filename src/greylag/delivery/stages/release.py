@@ -89,6 +89,7 @@ async def _try(
     content = await cell.fetch(task, made.artifact)
     try:
         await cell.deployer.apply(permit, repository.name, environment, made.artifact.digest, content)
+        await cell.seen(permit, "deployed")
         return await cell.deployer.health(repository.name, environment)
     except (BackendError, RequestRefused) as error:
         return Health(False, str(error))

@@ -59,6 +59,7 @@ async def _push(cell: Cell, task: Task, repository: Repository, change: Change) 
         patch,
         await commit_text(cell, task, f"Task: {task.task_id}"),
     )
+    await cell.seen(permit, "pushed")
     revision = sum(1 for each in task.changes if each.commit) + 1
     pushed = ev.ChangePushed(change.change_id, branch, commit, revision, permit.decision_id)
     await cell.record(task.task_id, pushed, f"pushed/{change.change_id}")

@@ -15,17 +15,24 @@ from greylag.governance.policy.pack import Pack, Rule, pack_error
 from greylag.governance.policy.request import (
     PRINCIPAL_TYPES,
     Asked,
+    is_size,
+    principal_kind,
     printable,
     resolve,
     words,
 )
 from greylag.governance.policy.ruleset import RuleSet, check_citations, combine
 from greylag.governance.policy.snapshot import Answer, Snapshot
+from greylag.governance.policy.supposing import (
+    REGIME_WITHOUT_PACK,
+    UNKNOWN_TARGET,
+    Supposed,
+    Supposition,
+    guards,
+    supposition,
+)
 from greylag.governance.question import Asset, Question, Target, Verdict
 
-#: The rule ids of the platform's own guards: no pack can widen them.
-UNKNOWN_TARGET = "unknown-target"
-REGIME_WITHOUT_PACK = "regime-without-pack"
 #: Kinds of targets for which another one may do as well, so that a denial can name it.
 ROUTABLE_KINDS = frozenset({"endpoint", "pool"})
 MAX_ALTERNATIVES = 4
@@ -94,14 +101,44 @@ class CedarPolicy:
         self._verdicts[key] = verdict
         return verdict
 
+    def ask_all(self, questions: Sequence[Question]) -> list[Supposed]:
+        """Return the bare answers to ``questions``, without texts or remedies; all for the day of the first."""
+        if not questions:
+            return []
+        snapshot = self._snapshot(questions[0].at.astimezone(UTC).date())
+        asked = [resolve(question, snapshot.facts) for question in questions]
+        answers = iter(snapshot.ask([each for each in asked if isinstance(each, Asked)]))
+        return [
+            self._supposed(each, next(answers)) if isinstance(each, Asked) else Supposed(False, (), each)
+            for each in asked
+        ]
+
+    def supposing(self, question: Question, facts: FactBase) -> Supposition | None:
+        """Return ``question`` made ready to be asked over ``facts``, None where it is not well formed."""
+        return supposition(question, facts, self.home_region)
+
+    def suppose(self, cases: Sequence[Supposition]) -> list[Supposed]:
+        """Return how ``cases`` would be answered by these rules over facts that need not be this policy's own."""
+        if not cases:
+            return []
+        answers = self._snapshot(cases[0].facts.valid).suppose(cases)
+        return [self._supposed(case.asked, answer) for case, answer in zip(cases, answers, strict=True)]
+
+    def _supposed(self, asked: Asked, answer: Answer) -> Supposed:
+        found = guards(asked, self.rules.regimes)
+        rules = () if answer.allowed and found else answer.rule_ids
+        return Supposed(answer.allowed and not found, (*rules, *found), answer.errors)
+
     def _key(self, question: Question, era: int) -> Hashable:
         """Name everything a verdict depends on. A digest, marks of people and derivations are in no rule's sight."""
         asset, label = question.asset, question.asset.label
-        size = asset.size_bytes if {"size_bytes", "*"} & self.rules.context_read else isinstance(asset.size_bytes, int)
+        read = {"size_bytes", "*"} & self.rules.context_read
+        size = asset.size_bytes if read or not is_size(asset.size_bytes) else 0
+        kind = principal_kind(question.principal)
+        who = question.principal if self.rules.names_principal or not kind else kind
         return (
-            era, question.stage, question.principal, question.action, question.target, question.discharged,
-            asset.kind, asset.origin, asset.surfaces, size, label.level, label.classes, label.origins, label.regimes,
-            label.subjects,
+            era, question.stage, who, question.action, question.target, question.discharged, asset.kind, asset.origin,
+            asset.surfaces, size, label.level, label.classes, label.origins, label.regimes, label.subjects,
         )  # fmt: skip
 
     def _snapshot(self, day: date) -> Snapshot:
@@ -141,15 +178,16 @@ class CedarPolicy:
 
     def _guarded(self, asked: Asked, verdict: Verdict, texts: Mapping[str, str]) -> Verdict:
         """Deny what no pack may permit."""
-        if asked.fact is None and UNKNOWN_TARGET not in verdict.rules:
+        found = guards(asked, self.rules.regimes)
+        if UNKNOWN_TARGET in found and UNKNOWN_TARGET not in verdict.rules:
             verdict = _denied(
                 verdict,
                 UNKNOWN_TARGET,
                 _filled("nothing is known about {target_kind} {target}, and what is unknown gets nothing", texts),
                 _filled("add a fact row for {target_kind} {target}, then open it: greylag facts open", texts),
             )
-        homeless = sorted(set(asked.label.regimes) - self.rules.regimes)
-        if homeless and (asked.fact is None or asked.fact.processor):
+        if REGIME_WITHOUT_PACK in found:
+            homeless = sorted(set(asked.label.regimes) - self.rules.regimes)
             verdict = _denied(
                 verdict,
                 REGIME_WITHOUT_PACK,
@@ -195,14 +233,11 @@ class CedarPolicy:
             if row.kind == kind and row.name != question.target.name and may_have(row.max_level, level)
         ]
         asked = [resolve(replace(question, target=Target(kind, name)), snapshot.facts) for name in names]
-        others = [each for each in asked if isinstance(each, Asked) and not self._homeless(each)]
+        others = [each for each in asked if isinstance(each, Asked) and not guards(each, self.rules.regimes)]
         if not others:
             return ()
         answers = zip(others, snapshot.ask(others), strict=True)
         return tuple(other.question.target.name for other, answer in answers if answer.allowed)
-
-    def _homeless(self, asked: Asked) -> bool:
-        return bool(asked.fact is not None and asked.fact.processor and set(asked.label.regimes) - self.rules.regimes)
 
     def _failed(self, errors: Sequence[str]) -> Verdict:
         return Verdict(
@@ -266,9 +301,11 @@ def may_have(max_level: str, level: str) -> bool:
 
 
 def _obligations(verdict: Verdict, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Return what would have to be discharged; nothing where one of the rules can't be."""
-    guards = {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules)
-    if guards or not rules or not all(rule.obligations for rule in rules):
+    """Return what the rules that forbade it ask for; nothing where a guard forbade it too, which nothing discharges.
+
+    A rule that names none may still fall silent once they are discharged: a label that was lowered meets fewer rules.
+    """
+    if {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules):
         return ()
     return tuple(dict.fromkeys(str(each) for rule in rules for each in rule.obligations))
 

@@ -102,10 +102,9 @@ def resolve(question: Question, facts: FactBase) -> Asked | tuple[str, ...]:
 
 def _problems(question: Question) -> list[str]:
     asset, target, label, done = question.asset, question.target, question.asset.label, question.discharged
-    kind, _, name = question.principal.partition(":") if _is_text(question.principal) else ("", "", "")
     checks: tuple[tuple[str, object, bool, str], ...] = (
         ("stage", question.stage, str(question.stage) in _STAGES, "one of the twelve stages"),
-        ("principal", question.principal, kind in PRINCIPAL_TYPES and bool(name), _PRINCIPAL),
+        ("principal", question.principal, bool(principal_kind(question.principal)), _PRINCIPAL),
         ("action", question.action, _is_text(question.action), _TEXT),
         ("at", question.at, question.at.tzinfo is not None, "an aware time"),
         ("asset.kind", asset.kind, _is_text(asset.kind), _TEXT),
@@ -113,15 +112,15 @@ def _problems(question: Question) -> list[str]:
         ("asset.label.classes", label.classes, _are_texts(label.classes, MAX_CLASSES), _many(MAX_CLASSES)),
         ("asset.label.origins", label.origins, _are_texts(label.origins, MAX_CLASSES), _many(MAX_CLASSES)),
         ("asset.label.regimes", label.regimes, _are_texts(label.regimes, MAX_CLASSES), _many(MAX_CLASSES)),
-        ("asset.label.subjects", label.subjects, _is_size(label.subjects), "a whole number from 0 to 2**63 - 1"),
+        ("asset.label.subjects", label.subjects, is_size(label.subjects), "a whole number from 0 to 2**63 - 1"),
         ("asset.origin", asset.origin, _is_text(asset.origin), _TEXT),
-        ("asset.size_bytes", asset.size_bytes, _is_size(asset.size_bytes), "a whole number from 0 to 2**63 - 1"),
+        ("asset.size_bytes", asset.size_bytes, is_size(asset.size_bytes), "a whole number from 0 to 2**63 - 1"),
         ("asset.surfaces", asset.surfaces, _are_texts(asset.surfaces), _many(MAX_SURFACES)),
         ("target.kind", target.kind, target.kind in TARGET_KINDS, f"one of {', '.join(TARGET_KINDS)}"),
         ("target.name", target.name, _is_text(target.name, MAX_NAME), f"a text of 1 to {MAX_NAME} characters"),
         ("discharged.applied", done.applied, _are_texts(done.applied), _many(MAX_SURFACES)),
         ("discharged.approvals", done.approvals, _are_texts(done.approvals), _many(MAX_SURFACES)),
-        ("discharged.residual_findings", done.residual_findings, _is_size(done.residual_findings), "a count"),
+        ("discharged.residual_findings", done.residual_findings, is_size(done.residual_findings), "a count"),
     )
     return [
         f"`{field}`: got/expected: {shown(value)}/{expected}" for field, value, holds, expected in checks if not holds
@@ -140,7 +139,16 @@ def _are_texts(values: Sequence[object], most: int = MAX_SURFACES) -> bool:
     return len(values) <= most and all(_is_text(value) for value in values)
 
 
-def _is_size(value: object) -> bool:
+def principal_kind(principal: object) -> str:
+    """Return the kind of a well-formed principal (``kind:name``), empty for anything else."""
+    if not isinstance(principal, str) or not 0 < len(principal) <= MAX_TEXT:
+        return ""
+    kind, _, name = principal.partition(":")
+    return kind if kind in PRINCIPAL_TYPES and name else ""
+
+
+def is_size(value: object) -> bool:
+    """Whether ``value`` is a whole number that Cedar can hold, not below nought."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
@@ -155,12 +163,27 @@ def entities(facts: FactBase) -> list[dict[str, object]]:
     A zone that isn't there on that day has no entity: a rule that reads it errs, and an error denies.
     """
     rows = [_known(facts, target) for target in facts.targets]
-    zones = [
+    return (
+        rows
+        + zone_entities(facts, facts.zones())
+        + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
+    )
+
+
+def resource_of(asked: Asked, facts: FactBase) -> dict[str, object]:
+    """Return the Cedar entity of what ``asked`` is about, as ``facts`` describe it."""
+    if asked.fact is None:
+        return _entity(asked.entity_id, _unknown(asked.question.target.kind))
+    return _known(facts, asked.fact)
+
+
+def zone_entities(facts: FactBase, names: Sequence[str]) -> list[dict[str, object]]:
+    """Return one Cedar entity for each zone of ``names`` that is there."""
+    return [
         {"uid": {"type": ZONE_TYPE, "id": name}, "attrs": {"members": sorted(members)}, "parents": []}
-        for name in facts.zones()
+        for name in names
         if (members := facts.zone(name)) is not None
     ]
-    return rows + zones + [_entity(unknown_id(kind), _unknown(kind)) for kind in TARGET_KINDS]
 
 
 def _known(facts: FactBase, target: TargetFact) -> dict[str, object]:

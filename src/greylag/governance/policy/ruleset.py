@@ -1,4 +1,4 @@
-"""Several packs as one set of rules: no id twice, nothing missing, nothing in conflict, nothing cited that isn't there."""
+"""Several packs as one set of rules: no id twice, nothing missing, in conflict, or cited that isn't there."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,8 @@ from greylag.governance.policy.pack import Pack, Rule, attributes_read, pack_err
 class RuleSet:
     """The rules of ``packs`` in their order. ``policies_json`` is Cedar's form of all, keyed by rule id.
 
-    ``context_read`` names the attributes of the context that any rule reads (``*``: all of them).
+    ``context_read`` names the attributes of the context that any rule reads (``*``: all of them); ``names_principal``
+    says whether any rule, or the text of one, depends on who asks beyond the kind of principal.
     """
 
     packs: tuple[Pack, ...]
@@ -23,6 +24,7 @@ class RuleSet:
     regimes: frozenset[str]
     zones: tuple[str, ...]
     context_read: frozenset[str]
+    names_principal: bool
 
 
 def combine(packs: Sequence[Pack], *, drill: bool = False) -> RuleSet:
@@ -76,7 +78,31 @@ def _combined(packs: Sequence[Pack]) -> RuleSet:
         regimes=frozenset(regime for pack in packs for regime in pack.regimes),
         zones=tuple(sorted({zone for _, rule in rules.values() for zone in rule.zones})),
         context_read=frozenset(attributes_read(list(policies.values()), "context")),
+        names_principal=any(map(_names_principal, policies.values()))
+        or any(map(_tells_principal, (rule for _, rule in rules.values()))),
     )
+
+
+def _names_principal(policy: object) -> bool:
+    """Whether a rule in Cedar's JSON form sees more of the principal than its type. What isn't understood does."""
+    if not isinstance(policy, Mapping):
+        return True
+    scope = policy.get("principal")
+    plain = isinstance(scope, Mapping) and (scope.get("op"), "in" in scope) in (("All", False), ("is", False))
+    return not plain or _sees_principal(policy.get("conditions"))
+
+
+def _sees_principal(value: object) -> bool:
+    if isinstance(value, Mapping):
+        test = value.get("is")
+        if isinstance(test, Mapping) and test.get("left") == {"Var": "principal"} and "in" not in test:
+            return False
+        return value == {"Var": "principal"} or any(map(_sees_principal, value.values()))
+    return isinstance(value, list) and any(map(_sees_principal, value))
+
+
+def _tells_principal(rule: Rule) -> bool:
+    return any("{principal}" in text for text in (rule.reason, rule.no_remedy, *rule.remedies))
 
 
 def check_citations(rules: RuleSet, book: FactBook) -> None:

@@ -8,8 +8,9 @@ import cedarpy
 
 from greylag.governance.facts import FactBase
 from greylag.governance.policy.pack import pack_error
-from greylag.governance.policy.request import Asked, entities, home_control, printable
+from greylag.governance.policy.request import TARGET_TYPE, Asked, entities, home_control, printable, zone_entities
 from greylag.governance.policy.ruleset import RuleSet
+from greylag.governance.policy.supposing import Supposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Snapshot:
     def __init__(self, rules: RuleSet, facts: FactBase, home: str) -> None:
         self.facts = facts
         self.home = home
+        self._zones = rules.zones
         self.home_control = home_control(facts, home)
         self._order: Mapping[str, int] = {rule_id: number for rule_id, (number, _) in rules.rules.items()}
         try:
@@ -54,6 +56,27 @@ class Snapshot:
         if len(results) != len(questions):
             raise RuntimeError(f"{len(questions)} questions got {len(results)} answers")
         return [self._answer(result) for result in results]
+
+    def suppose(self, cases: Sequence[Supposition]) -> list[Answer]:
+        """Return Cedar's answers to ``cases`` by these rules, each over its own facts, in order.
+
+        Raises ValueError where changed facts and the schema do not fit.
+        """
+        groups: dict[str, list[int]] = {}
+        for number, case in enumerate(cases):
+            groups.setdefault(json.dumps(zone_entities(case.facts, self._zones)), []).append(number)
+        answers: dict[int, Answer] = {}
+        for zones, numbers in groups.items():
+            resources, requests = [], []
+            for number in numbers:
+                # Each has an entity of its own: two cases may describe one target differently.
+                uid = {"type": TARGET_TYPE, "id": f"case/{number}"}
+                resources.append({**cases[number].resource, "uid": uid})
+                requests.append({**cases[number].request, "resource": uid})
+            held = cedarpy.Entities.from_json_str(json.dumps([*json.loads(zones), *resources]), self._schema)
+            results = cedarpy.is_authorized_batch(requests, self._policies, held, schema=self._schema)
+            answers.update(zip(numbers, map(self._answer, results), strict=True))
+        return [answers[number] for number in range(len(cases))]
 
     def _answer(self, result: cedarpy.AuthzResult) -> Answer:
         errors = tuple(printable(str(error)) for error in result.diagnostics.errors)

@@ -13,6 +13,7 @@ from greylag.governance.facts import (
     FactBase,
     FactBook,
     Opening,
+    Place,
     Processor,
     Row,
     TargetFact,
@@ -260,9 +261,7 @@ def _adopt(making: _Making, change: NewParent) -> None:
 def _lose(making: _Making, change: RegionLost) -> None:
     facts = making.book.as_of(making.today, making.today)
     if change.kind == "place" and facts.place(change.name) is None:
-        making.absent(
-            "place", change.name, {r.row.removeprefix("place/") for r in making.book.rows if r.row[:6] == "place/"}
-        )
+        making.absent("place", change.name, {row.name for row in making.book.rows if isinstance(row, Place)})
         return
     if change.kind == "zone" and facts.zone(change.name) is None:
         making.absent("zone", change.name, facts.zones())

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from greylag.governance.facts import WEAKER, FactBase
+from greylag.governance.facts import UNKNOWN, FactBase
+from greylag.governance.facts.values import WEAKER
 from greylag.governance.policy import CedarPolicy
-from greylag.governance.policy.request import weakest
 from greylag.governance.question import Question, Target, Verdict
 
 #: A price where no row says one.
@@ -14,7 +14,7 @@ MAX_OFFERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Another target for which the same is permitted: its price against its vendor's cheapest, and how sure its rows are."""
+    """Another target for which the same is permitted, its price against its vendor's cheapest, and its certainty."""
 
     name: str
     price_permille: int
@@ -23,7 +23,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The ways on, best first: other ``targets``, else ``obligations`` to discharge; ``none_because`` where neither is."""
+    """The ways on: other ``targets``, best first, and ``obligations`` that would open it; else ``none_because``."""
 
     targets: tuple[Offer, ...] = ()
     obligations: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def price_of(facts: FactBase, target: Target) -> int:
 
 def _offer(facts: FactBase, kind: str, name: str) -> Offer:
     row = facts.target(kind, name)
-    certainty = weakest(facts.rows_behind(row), facts) if row is not None else WEAKER[-1]
+    certainty = facts.certainty(row) if row is not None else UNKNOWN
     return Offer(name, price_of(facts, Target(kind, name)), certainty)
 
 

@@ -59,7 +59,7 @@ class Matrix:
 
 
 def labels_in_use(decisions: Iterable[Decision]) -> tuple[tuple[Label, ...], int]:
-    """Return the different labels of recorded assets, highest level first, without their derivation; and how many more."""
+    """Return the different labels of recorded assets, highest level first, and how many times there was one more."""
     seen: dict[Label, None] = {}
     more = 0
     for decision in decisions:
@@ -73,7 +73,7 @@ def labels_in_use(decisions: Iterable[Decision]) -> tuple[tuple[Label, ...], int
 
 
 def matrix_of(pair: Pair, labels: tuple[Label, ...], *, today: date, drilled: bool, left_out: int = 0) -> Matrix:
-    """Return the table of ``labels`` × targets that are open × stages at which such a target is used, as of ``today``.
+    """Return the table of ``labels`` by open targets by the stages at which such a target is used, as of ``today``.
 
     A stage and a target belong together where public data without classes may go there, or where it may not only
     for want of something that could be discharged.

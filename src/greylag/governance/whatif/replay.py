@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from greylag.domain.errors import IntegrityError
 from greylag.governance.decision import Decision
 from greylag.governance.policy import CedarPolicy
-from greylag.governance.policy.cedar import UNKNOWN_TARGET
+from greylag.governance.policy.supposing import UNKNOWN_TARGET
 from greylag.governance.question import Question, Verdict
 from greylag.governance.whatif.applying import Changed
 

@@ -10,14 +10,14 @@ from greylag.governance.question import Question
 from greylag.governance.whatif.drill import Drill
 from greylag.governance.whatif.fallback import Fallback, fallback_of, price_of
 from greylag.governance.whatif.live import Affected, Holding, LiveThings
-from greylag.governance.whatif.replay import Outcome
+from greylag.governance.whatif.replay import REGION_LOST, Outcome
 
 #: How many different flows, names in a group and tasks a report tells apart; the rest is counted.
 MAX_FLOWS = 2_000
 MAX_NAMES = 1_000
 MAX_TASKS = 100_000
-#: What stands for a denial because no rule speaks, for one because the evaluation failed, and for what is no law's.
-NO_MATCH, ERROR, PLATFORM = "no-match", "error", "the platform itself"
+#: What stands for a denial because no rule speaks, for one because the evaluation failed, and in a law's place.
+NO_MATCH, ERROR, PLATFORM, LOST = "no-match", "error", "the platform itself", "a lost region"
 OTHERS = "(others)"
 GROUPS = ("law", "rule", "repository", "owner", "target", "stage")
 DENIED, ALLOWED = "newly_denied", "newly_allowed"
@@ -52,9 +52,9 @@ class Flow:
         return {
             "way": self.way, "stage": str(self.question.stage), "target_kind": self.question.target.kind,
             "target": self.question.target.name, "repository": self.repository, "owner": self.owner,
-            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.decisions, "tasks": len(self.tasks),
-            "size_bytes": self.size_bytes, "first_decision": self.first, "rules": list(self.rules),
-            "laws": list(self.laws), "why": self.why, "because": list(self.because),
+            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.decisions,
+            "tasks": len(self.tasks), "size_bytes": self.size_bytes, "first_decision": self.first,
+            "rules": list(self.rules), "laws": list(self.laws), "why": self.why, "because": list(self.because),
             "price_permille": self.price_permille,
             "fallback": self.fallback.document() if self.fallback is not None else None,
         }  # fmt: skip
@@ -100,14 +100,13 @@ class Report:
                 self._count(group, name, way)
 
     def document(self, affected: Iterable[Affected]) -> dict[str, object]:
-        """Return everything as plain JSON values, the most frequent first; ``affected`` is what is live and concerned."""
+        """Return everything as plain JSON values, most frequent first; ``affected`` is what is live and concerned."""
+        drill = self.drill
         flows = sorted(self.flows.values(), key=lambda flow: (-flow.decisions, flow.first))
         concerned = tuple(affected)
         return {
             "schema_version": 1,
-            "drill": {
-                "name": self.drill.name, "title": self.drill.title, "status": self.drill.status, "note": self.drill.note,
-            },
+            "drill": {"name": drill.name, "title": drill.title, "status": drill.status, "note": drill.note},
             "decisions": self.counts["decisions"], "worlds": len(self.worlds),
             **{name: self.counts[name] for name in (
                 DENIED, ALLOWED, "still_permitted", "still_denied", "for_other_reasons")},
@@ -200,6 +199,8 @@ def _rules(outcome: Outcome) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _laws(policy: CedarPolicy, rule_id: str) -> tuple[str, ...]:
     found = policy.rules.rules.get(rule_id)
+    if rule_id == REGION_LOST:
+        return (LOST,)
     if found is None:
         return (PLATFORM,)
     rule = found[1]

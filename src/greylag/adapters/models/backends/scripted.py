@@ -66,16 +66,20 @@ class ScriptedUpstream:
     """Answers calls from ``cassettes`` (a folder, or cassettes already read), free of charge.
 
     Stateless: the turn is found by counting, so tries again, restarts and runs side by side replay right. ``workspace``
-    is where the harness finds its checkout: relative paths are below it, and ``@CWD@`` stands for it.
+    is where the harness finds its checkout: relative paths are below it, and ``@CWD@`` stands for it. ``place`` is
+    told in each reply as where it was worked on, as a real endpoint does.
     Raises OperatorError ``GL-SCRIPT-001`` for cassettes that can't be used.
     """
 
     label = LABEL
 
-    def __init__(self, endpoint: str, cassettes: Path | Sequence[Cassette], *, workspace: str = WORKSPACE) -> None:
+    def __init__(
+        self, endpoint: str, cassettes: Path | Sequence[Cassette], *, workspace: str = WORKSPACE, place: str = ""
+    ) -> None:
         self.endpoint = endpoint
         self._cassettes = load_cassettes(cassettes) if isinstance(cassettes, Path) else tuple(cassettes)
         self._workspace = workspace
+        self._place = place
 
     def price(self, model: str) -> Price | None:
         """Return rates of nothing for models named ``scripted…``, None for every other."""
@@ -90,7 +94,7 @@ class ScriptedUpstream:
         except RequestRefused as error:
             answer = ErrorAnswer(REFUSED, "permission_error", " ".join(str(error).split()))
             return ModelReply(REFUSED, _headers("application/json", digest), _chunks([answer.body()]))
-        message = _message(reply, call.model, digest)
+        message = _message(reply, call.model, digest, self._place)
         if call.stream:
             return ModelReply(200, _headers("text/event-stream", digest), _chunks(_events(reply, message)))
         return ModelReply(200, _headers("application/json", digest), _chunks([msgspec.json.encode(message)]))
@@ -203,7 +207,7 @@ def _in_words_of(offered: tuple[str, ...], tool: Tool, workspace: str) -> tuple[
     return name, arguments
 
 
-def _message(reply: _Reply, model: str, digest: str) -> dict[str, Any]:
+def _message(reply: _Reply, model: str, digest: str, place: str) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
     for number, (name, arguments) in enumerate(reply.calls):
         content.append({"type": "tool_use", "id": f"toolu_{digest[:20]}{number:02}", "name": name, "input": arguments})
@@ -212,7 +216,7 @@ def _message(reply: _Reply, model: str, digest: str) -> dict[str, Any]:
         "content": content, "stop_reason": "tool_use" if reply.calls else "end_turn", "stop_sequence": None,
         "usage": {
             "input_tokens": reply.input_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-            "output_tokens": reply.output_tokens,
+            "output_tokens": reply.output_tokens, **({"inference_geo": place} if place else {}),
         },
     }  # fmt: skip
 
