@@ -58,7 +58,7 @@ class Shape:
 
 
 class Hopped:
-    """One hop on a trail; ``outcome`` and ``place`` are filled when the ledger tells. ``number`` counts entries from 1."""
+    """One hop on a trail; ``outcome`` and ``place`` are filled when the ledger tells. ``number`` counts from 1."""
 
     __slots__ = ("at", "decision_id", "number", "outcome", "place", "shape")
 
