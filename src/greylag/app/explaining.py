@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from greylag.adapters.store.port import LedgerStore
-from greylag.app.install.worlds import read_world
+from greylag.app.install.law.worlds import read_world
 from greylag.domain.errors import GreylagError, RequestRefused
 from greylag.domain.labels import LEVELS, Label
 from greylag.domain.stages import Stage

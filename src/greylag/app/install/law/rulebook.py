@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_book, read_pack, read_packs, shipped_library
+from greylag.app.install.law.lawbook import read_book, read_pack, read_packs, shipped_library
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
 from greylag.domain.errors import GreylagError, OperatorError, RequestRefused
