@@ -1,7 +1,7 @@
 """The transformations there are. A label is lowered by one of these or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from greylag.governance.scanning.values import Findings
