@@ -18,11 +18,13 @@ SHARED = {
     "GL-APPROVE-003": "an approval of something else than is up, found by the form or by the desk",
     "GL-DEPLOY-004": "no port to listen on: the one that was named, or any",
     "GL-FORGE-009": "the branch has moved on, found by the forge or before it is asked",
+    "GL-INTAKE-004": "an attachment that can't go into a prompt, found by the command line or by the desk",
     "GL-LEDGER-001": "what can't stand in a ledger entry",
     "GL-LEDGER-004": "a proof that does not hold, or can't be made from what is stored",
     "GL-PERSON-001": "there is no such person, found by the directory or when somebody signs in",
     "GL-TASK-001": "no task of that id, found by the command line or by the store",
     "GL-TASK-006": "a task has no such content, found by the command line or by the desk",
+    "GL-WHATIF-004": "a drill that can't be applied, found before its world is made or by making it",
     "GL-STATE-001": "a step the table does not list, the first one too",
 }
 

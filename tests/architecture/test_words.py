@@ -108,7 +108,7 @@ def test_the_commands_in_the_documents_exist() -> None:
     missing = set()
     for page in documents():
         text = page.read_text(encoding="utf-8")
-        for first, second in re.findall(r"(?:`|^|\$ |\n)(?:\.venv/bin/)?greylag ([a-z]+)(?: ([a-z]+))?", text):
+        for first, second in re.findall(r"(?:`|^|\$ |\n)(?:\.venv/bin/)?greylag ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text):
             command = f"{first} {second}" if first in groups else first
             if first in groups and not second:
                 continue

@@ -243,10 +243,20 @@ class Stage:
 
 
 def start_stage(
-    home: Path, settings: str = "", env: Mapping[str, str] | None = None, tokens: dict[str, str] | None = None
+    home: Path,
+    settings: str = "",
+    env: Mapping[str, str] | None = None,
+    tokens: dict[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> Stage:
-    """Start `greylag up` on ``home`` with the settings file ``settings``; without ``tokens`` the people are made."""
+    """Start `greylag up` on ``home`` with the settings file ``settings``; without ``tokens`` the people are made.
+
+    ``facts`` are fact files of the operator's own, by name.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, text in (facts or {}).items():
+        (home / "facts").mkdir(mode=0o700, exist_ok=True)
+        (home / "facts" / f"{name}.toml").write_text(text)
     if settings:
         (home / "greylag.toml").write_text(settings)
     given = environment(home, **(env or {}))
@@ -285,6 +295,7 @@ def contents(home: Path) -> Iterator[tuple[str, Reference, bytes]]:
                 for each in fields(record.event)
             ]
             values += [message.body for message in control.threads.messages(task.task_id)]
+            values += [each for value in values if isinstance(value, tuple) for each in value]
             for reference in {value for value in values if isinstance(value, Reference)}:
                 yield task.task_id, reference, vault.get(reference, subject=task.task_id)
     finally:
@@ -300,10 +311,12 @@ def _collect(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> Non
 
 
 @contextmanager
-def staged(settings: str = "", env: Mapping[str, str] | None = None) -> Iterator[Stage]:
+def staged(
+    settings: str = "", env: Mapping[str, str] | None = None, facts: Mapping[str, str] | None = None
+) -> Iterator[Stage]:
     """A platform in a temporary folder that is taken down at the end."""
     with tempfile.TemporaryDirectory(prefix="glflow-", ignore_cleanup_errors=True) as folder:
-        stage = start_stage(Path(folder) / "home", settings, env)
+        stage = start_stage(Path(folder) / "home", settings, env, facts=facts)
         try:
             yield stage
         finally:

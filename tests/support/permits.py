@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
@@ -44,5 +45,5 @@ class MemoryLedger:
 def permit(stage: Stage, target: str, digest: str = "") -> Permit:
     """Return a real permit for one hop."""
     door = Door(PermissivePolicy(), MemoryLedger(), WallClock(), "test")
-    asset = Asset("test", "internal", "test", digest)
+    asset = Asset("test", Label("internal"), "test", digest)
     return door.admit(Hop(stage, "test", "send", asset, Target("test", target), key=f"{target}/{digest}"))

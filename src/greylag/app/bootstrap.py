@@ -37,8 +37,8 @@ from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import Bounds, Cell
 from greylag.delivery.desk import Desk
-from greylag.delivery.discharging import Discharger, Pseudonyms
-from greylag.delivery.labelling import Labels
+from greylag.delivery.governing.discharging import Discharger, Pseudonyms
+from greylag.delivery.governing.labelling import Labels
 from greylag.delivery.releases import revive
 from greylag.delivery.workflow import deliver
 from greylag.domain.clock import Clock

@@ -43,8 +43,8 @@ from greylag.app.install.shipped import shipped
 from greylag.app.install.tools import find_claude, find_venv
 from greylag.app.server import bind
 from greylag.app.settings import Settings, load_settings
-from greylag.delivery.discharging import Pseudonyms
-from greylag.delivery.labelling import Labels
+from greylag.delivery.governing.discharging import Pseudonyms
+from greylag.delivery.governing.labelling import Labels
 from greylag.domain.errors import GreylagError
 from greylag.domain.events import TaskReceived
 from greylag.domain.ids import TaskId, derived_id

@@ -18,6 +18,8 @@ from greylag.governance.transformations.registry import TRANSFORMATIONS
 
 _MAX_PATH = 4_096
 _MAX_PARTS = 128
+#: Derivations that tell of finds, or of what follows from the rest of a label.
+_ADDS_NOTHING_SAID = frozenset({"scanner", "regime", "origin", "declassified"})
 _WHY = {
     "repository": "the repository's settings say so",
     "thread": "the thread it was asked in says so",
@@ -27,7 +29,7 @@ _WHY = {
 
 
 def label_from(
-    repository: Repository, facts: RegimeFacts, *, paths: Iterable[str] = (), findings: Findings | None = None,
+    repository: Repository, facts: RegimeFacts, paths: Iterable[str] = (), findings: Findings | None = None,
     thread_label: Label | None = None,
 ) -> Label:  # fmt: skip
     """Return the label of an asset made from ``repository``: the join of all that is said of it, with its regimes.
@@ -51,26 +53,32 @@ def with_regimes(label: Label, facts: RegimeFacts) -> Label:
     return label.joined(Label.of("public", regimes=regimes, derived_by=(f"regime:{name}" for name in regimes)))
 
 
-def floor_for(
-    transformation: str, repository: Repository, facts: RegimeFacts, *, paths: Iterable[str] = (),
-    thread_label: Label | None = None,
-) -> Label:  # fmt: skip
-    """Return the label below which no ``transformation`` takes an asset: all that is said of it but what was found.
+def floor_for(transformation: str, label: Label, repository: Repository) -> Label:
+    """Return the label below which no ``transformation`` takes what carries ``label``: what was said, not found.
 
-    A rule about a path, and a thread's label, that speaks only of classes which the transformation ends says nothing of
-    its result. A link says nothing of any content, so only `internal` is left, or less.
+    Its derivations tell what that was: the repository's settings and rules about paths. A rule that speaks only of
+    classes which the transformation ends says nothing of its result; a link says nothing of any content. Where a
+    derivation is of another kind nobody knows what it added, so the label itself is the floor.
     """
     registered = TRANSFORMATIONS.get(transformation.partition(":")[0])
-    if registered is not None and registered.ends("code"):
-        level = min(("internal", repository.level), key=LEVELS.index)
-        return Label.of(level, origins=repository.origins, derived_by=("repository",))
-    said = [_of_rule(rule) for rule in matching(repository.path_rules, paths)]
-    said += [thread_label] if thread_label is not None else []
-    left = [
-        each for each in said
-        if registered is None or not each.classes or not all(registered.ends(key) for key in each.classes)
-    ]  # fmt: skip
-    return with_regimes(repository.label.joined(*left), facts)
+    if registered is None:
+        return label
+    if registered.ends("code"):
+        return Label.of(
+            min("internal", label.level, key=LEVELS.index), origins=label.origins, derived_by=("repository",)
+        )
+    rules = {f"path:{rule.pattern}": rule for rule in repository.path_rules}
+    floor = Label.of("public")
+    for why in label.derived_by:
+        if why == "repository":
+            floor = floor.joined(repository.label)
+        elif why in rules:
+            classes = rules[why].classes
+            if not classes or not all(registered.ends(key) for key in classes):
+                floor = floor.joined(_of_rule(rules[why]))
+        elif why.partition(":")[0] not in _ADDS_NOTHING_SAID:
+            return label
+    return floor
 
 
 def _of_rule(rule: PathRule) -> Label:

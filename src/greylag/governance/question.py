@@ -73,9 +73,9 @@ class Verdict:
     """Policy's answer with its reasons. Never a bare bool: empty ``rules`` with ``permitted`` False is "no match".
 
     ``errors`` non-empty always means not permitted. ``facts`` names the fact rows that were used, ``certainty`` the
-    weakest of theirs. ``obligations`` non-empty means: not permitted as it is, but if each of these is discharged and
-    its result re-scanned, asking again may be answered otherwise; each is ``NAME`` or ``NAME:PARAMETERS``, alternatives
-    joined by ``|``.
+    weakest of theirs. ``obligations`` non-empty means: not permitted as it is, and not before each of these is
+    discharged and its result re-scanned; only asking again tells whether that was enough. Each is ``NAME`` or
+    ``NAME:PARAMETERS``, alternatives joined by ``|``.
     """
 
     permitted: bool

@@ -17,8 +17,10 @@ from greylag.adapters.models.backends.scripted import ScriptedUpstream
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
+from greylag.domain.labels import Label
 from greylag.egress.door import Door
 from greylag.governance.question import Question, Verdict
+from tests.support.sight import PlainSight
 
 ASSETS = Path(__file__).parents[2] / "assets"
 ACP_AGENT = Mount(ASSETS / "acp_agent.py", "/opt/acp_agent.py")
@@ -98,8 +100,10 @@ class Stage:
         """Open a run's session at a real gateway with a scripted model."""
         clock = Time()
         door = Door(rules or Rules(), Pages(), clock, "home")
-        gateway = LocalGateway({ENDPOINT: ScriptedUpstream(ENDPOINT, script)}, door, clock, self.sockets)
-        grant = RunGrant("task_1", "run_1", "home", ENDPOINT, "internal", 1_000_000, 0, 100, self._settle)
+        gateway = LocalGateway(
+            {ENDPOINT: ScriptedUpstream(ENDPOINT, script)}, door, clock, self.sockets, sight=PlainSight()
+        )
+        grant = RunGrant("task_1", "run_1", "home", ENDPOINT, Label("internal"), 1_000_000, 0, 100, self._settle)
         try:
             yield await gateway.open(grant)
         finally:

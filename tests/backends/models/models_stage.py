@@ -17,10 +17,12 @@ from greylag.adapters.models.backends.anthropic import AnthropicUpstream
 from greylag.adapters.models.conformance import post
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import Price, RunGrant, Session, TurnReceipt
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.http import HttpBounds, HttpDoor
 from greylag.governance.question import Question, Verdict
+from tests.support.sight import PlainSight
 
 ENDPOINT = "eu-model"
 KEY = "sk-the-platforms-own-key"
@@ -48,7 +50,7 @@ class LevelPolicy:
         self.questions.append(question)
         if self.broken:
             raise RuntimeError("the policy engine is gone")
-        if question.asset.level == "restricted":
+        if question.asset.label.level == "restricted":
             return Verdict(False, ("no-restricted",), ("it would leave",), ("choose another endpoint.",), (), "v1")
         return Verdict(True, ("allow",), (), (), (), "v1")
 
@@ -83,7 +85,7 @@ class Hall:
 
     def grant(self, **changes: Any) -> RunGrant:
         grant = RunGrant(
-            task_id="task_1", run_id=f"run_{next(self.numbers)}", region="eu", endpoint=ENDPOINT, level="internal",
+            task_id="task_1", run_id=f"run_{next(self.numbers)}", region="eu", endpoint=ENDPOINT, label=Label("internal"),
             cap_usd_micros=5_000_000, spent_usd_micros=0, max_calls=50, on_turn=self.keep,
         )  # fmt: skip
         return replace(grant, **changes)
@@ -190,4 +192,8 @@ def anthropic(stub: Stub, key: str = KEY, **bounds: Any) -> AnthropicUpstream:
 def hall_of(upstream: Any, socket_dir: Path, **named: Any) -> Hall:
     policy, ledger = LevelPolicy(), ListLedger()
     door = Door(policy, ledger, RealClock(), "eu")
-    return Hall(LocalGateway({ENDPOINT: upstream}, door, RealClock(), socket_dir, **named), policy, ledger)
+    return Hall(
+        LocalGateway({ENDPOINT: upstream}, door, RealClock(), socket_dir, **({"sight": PlainSight()} | named)),
+        policy,
+        ledger,
+    )

@@ -14,6 +14,7 @@ from greylag.adapters.models.budget import Budget, cost_usd_micros, estimated_to
 from greylag.adapters.models.port import Price
 from greylag.adapters.models.reply.usage import Usage
 from greylag.domain.errors import RequestRefused
+from greylag.domain.labels import Label
 
 COUNTS = st.integers(0, 2_000_000)
 RATES = st.integers(0, 100_000_000)
@@ -175,7 +176,7 @@ async def test_an_unknown_price_is_refused(hall: Hall, stub: Stub) -> None:
 
 
 async def test_refused_calls_count_so_that_a_run_cannot_fill_the_ledger(hall: Hall) -> None:
-    async with hall.run(level="restricted", max_calls=3) as run:
+    async with hall.run(label=Label("restricted"), max_calls=3) as run:
         codes = [code(await run.ask()) for _ in range(5)]
     assert codes == ["GL-POLICY-001"] * 3 + ["GL-BUDGET-003"] * 2
     assert len(hall.ledger.entries) == 3

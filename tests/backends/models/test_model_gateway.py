@@ -18,6 +18,8 @@ from greylag.adapters.models.conformance import post
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import TurnReceipt
 from greylag.domain.errors import BackendError, OperatorError
+from greylag.domain.labels import Label
+from tests.support.sight import PlainSight
 
 
 def error_of(answer: tuple[int, bytes]) -> tuple[int, str]:
@@ -240,7 +242,7 @@ async def test_another_runs_token_is_nobodys(hall: Hall, stub: Stub) -> None:
 
 
 async def test_policy_says_no_in_one_line_with_a_remedy(hall: Hall, stub: Stub) -> None:
-    async with hall.run(level="restricted") as run:
+    async with hall.run(label=Label("restricted")) as run:
         status, answer = await run.ask(stream=True)
     message = json.loads(answer)["error"]["message"]
     assert status == 451
@@ -496,7 +498,10 @@ async def test_another_user_reaches_the_socket_but_cannot_list_the_folder(stub: 
 
 
 async def test_a_path_too_long_for_a_socket_is_told(hall: Hall, tmp_path: Path) -> None:
-    gateway = LocalGateway(hall.gateway._upstreams, hall.gateway._door, hall.gateway._clock, tmp_path / ("x" * 100))
+    too_long = tmp_path / ("x" * 100)
+    gateway = LocalGateway(
+        hall.gateway._upstreams, hall.gateway._door, hall.gateway._clock, too_long, sight=PlainSight()
+    )
     with pytest.raises(OperatorError, match="107 bytes") as raised:
         await gateway.open(hall.grant())
     assert raised.value.code == "GL-GATEWAY-002"

@@ -23,6 +23,7 @@ from greylag.adapters.models.port import ModelCall, ModelReply, Price, Upstream
 from greylag.adapters.models.prices import ListedPrices
 from greylag.domain.errors import OperatorError
 from greylag.domain.ids import DecisionId
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.http import HttpDoor
 from greylag.egress.permit import Permit, mint
@@ -56,7 +57,9 @@ async def test_upstreams_keep_their_promises(upstream: tuple[Upstream, str]) -> 
 async def test_the_gateway_keeps_its_promises(upstream: tuple[Upstream, str], socket_dir: Path) -> None:
     hall = hall_of(upstream[0], socket_dir)
     grant = hall.grant()
-    subject = GatewaySubject(hall.gateway, grant, upstream[1], "Say hi.", denied=replace(grant, level="restricted"))
+    subject = GatewaySubject(
+        hall.gateway, grant, upstream[1], "Say hi.", denied=replace(grant, label=Label("restricted"))
+    )
     findings = await examine_gateway(subject)
     assert len(findings) == 11
     assert unmet(findings) == {}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models_stage import sse, stream_of
 
-from greylag.adapters.models import usage as usage_module
+from greylag.adapters.models.reply import usage as usage_module
 from greylag.adapters.models.reply.usage import Usage, UsageReader, usage_of
 
 WHOLE = stream_of("a\n\nb\r\n\r\n", cache_read_input_tokens=7, cache_creation_input_tokens=5, inference_geo="us")

@@ -13,6 +13,7 @@ from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell
 from greylag.adapters.store.port import Witness
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, OperatorError, RequestRefused
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
@@ -69,7 +70,9 @@ def test_the_body_is_canonical_and_says_when_and_which_attempt(ledger: SqlLedger
 
 def test_a_door_writes_its_decisions_here(ledger: SqlLedgerStore) -> None:
     door = Door(PermissivePolicy(), ledger, WallClock(), "eu")
-    hop = Hop(Stage.CHAT, "ada", "say", Asset("card", "internal", "eu"), Target("chat", "console"), "card-1", "task_1")
+    hop = Hop(
+        Stage.CHAT, "ada", "say", Asset("card", Label("internal"), "eu"), Target("chat", "console"), "card-1", "task_1"
+    )
     permit = door.admit(hop)
     assert door.admit(hop) == permit
     door.observe(permit, "sent", {"bytes": 12})

@@ -12,6 +12,7 @@ _NAMES = [
     "a thread keeps each thing once, in order",
     "people are known by their token alone",
     "repositories come back as they were set",
+    "sign-offs come back as they were given",
     "the newest deployment is what is live",
     "the ledger appends once per key and body",
 ]

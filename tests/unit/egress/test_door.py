@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greylag.domain.errors import BackendError, IntegrityError, PolicyRefused
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.hop import Hop
@@ -17,7 +18,7 @@ HOP = Hop(
     stage=Stage.PROMPT,
     principal="agent:run_1",
     action="send",
-    asset=Asset("prompt", "internal", "eu", "sha256:" + "a" * 64, 12, ("branch",)),
+    asset=Asset("prompt", Label("internal"), "eu", "sha256:" + "a" * 64, 12, ("branch",)),
     target=Target("endpoint", "eu-model"),
     key="run_1/1",
     task_id="task_1",

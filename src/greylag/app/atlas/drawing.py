@@ -25,7 +25,9 @@ STYLE = """.atlas { font: 600 20px/1.2 system-ui, sans-serif; max-width: 100%; h
 .atlas .flow { fill: none; stroke: var(--seen); stroke-opacity: .75; }
 .atlas .refused { fill: none; stroke: var(--no); stroke-dasharray: 7 5; }
 .atlas .code { paint-order: stroke; stroke: var(--sea); stroke-width: 4px; }
-@media (max-width: 40rem) { .atlas .code { font-size: 28px; } .atlas .row { font-size: 27px; } }"""
+.atlas .boxed { font-size: 22px; }
+@media (max-width: 40rem) { .atlas .code { font-size: 36px; } .atlas .row { font-size: 30px; font-weight: 500; }
+  .atlas .boxed { font-size: 32px; } }"""
 
 
 def safe(text: str, longest: int = 60) -> str:

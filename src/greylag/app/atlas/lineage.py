@@ -33,7 +33,7 @@ def lineage_svg(found: DataMap, *, alone: bool = True) -> str:
     height = _TOP + _ROW * max(1, *(len(layer) for layer in layers)) + 12
     parts = [
         f'<rect class="sea" width="{_WIDTH}" height="{height}"/>',
-        *(text(x, 36, words, "row") for x, words in zip(_COLUMNS, ("Assets", "Stages", "Targets"), strict=True)),
+        *(text(x, 36, words, "node") for x, words in zip(_COLUMNS, ("Assets", "Stages", "Targets"), strict=True)),
         *_lines(into, (_COLUMNS[0] + 190, _COLUMNS[1] - 10), (layers[0], layers[1])),
         *_lines(out, (_COLUMNS[1] + 120, _COLUMNS[2] - 10), (layers[1], layers[2])),
         *(_node(_COLUMNS[0], row, name, 16) for row, name in enumerate(layers[0])),
@@ -91,7 +91,7 @@ def _curve(x1: int, y1: int, x2: int, y2: int) -> str:
 
 
 def _node(x: int, row: int, name: str, longest: int) -> str:
-    return text(x, _middle(row) + 7, name or "(no name)", "row", longest=longest)
+    return text(x, _middle(row) + 7, name or "(no name)", "node", longest=longest)
 
 
 def _targets(found: DataMap, names: Sequence[str]) -> Iterator[str]:
@@ -105,6 +105,6 @@ def _targets(found: DataMap, names: Sequence[str]) -> Iterator[str]:
         y = _middle(row)
         if name in evidence:
             yield mark(_COLUMNS[2] + 6, y, evidence[name])
-        yield text(_COLUMNS[2] + 24, y, name, "row", longest=30)
+        yield text(_COLUMNS[2] + 24, y, name, "node", longest=30)
         where = places.get(name, "")
         yield text(_COLUMNS[2] + 24, y + 20, where or UNKNOWN, "quiet", longest=34)

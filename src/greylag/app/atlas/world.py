@@ -14,7 +14,7 @@ from greylag.governance.facts import ANYWHERE, UNKNOWN
 _MOST_ROWS = 14
 _MOST_ARCS = 40
 _ROW = 38
-_BOX = (12, 262)
+_BOX = (12, 240)
 _OFF = (110, 330)  # where an arc to nowhere in particular ends
 _NOWHERE = (ANYWHERE, UNKNOWN)
 
@@ -73,7 +73,7 @@ def world_svg(found: DataMap, *, alone: bool = True) -> str:
         *(_arc(each) for each in arcs[:_MOST_ARCS]),
         *_marks(uses, ground),
         *_box(nowhere),
-        *(text(16, ground.height + _ROW * (number + 1), row, longest=72) for number, row in enumerate(rows)),
+        *(text(16, ground.height + _ROW * (number + 1), row, longest=54) for number, row in enumerate(rows)),
     ]
     return frame((ground.width, height), ("Where the data is", _told(found)), parts, alone=alone)
 
@@ -116,7 +116,7 @@ def _spot(x: float, y: float, size: float, taken: Sequence[tuple[float, float]])
     """Return a free place for a label near a mark; None where all are taken: the rows below tell it."""
     for dx, dy in ((0, -size - 6), (0, size + 22), (size + 44, 6), (-size - 44, 6), (0, -size - 30), (0, size + 46)):
         spot = (min(max(x + dx, 40), 960), max(y + dy, 20))
-        if all(abs(spot[0] - other[0]) > 84 or abs(spot[1] - other[1]) > 24 for other in taken):
+        if all(abs(spot[0] - other[0]) > 96 or abs(spot[1] - other[1]) > 24 for other in taken):
             return spot
     return None
 
@@ -126,16 +126,16 @@ def _box(nowhere: Sequence[PlaceUse]) -> Iterator[str]:
         return
     x, y = _BOX
     rows = [
-        f"{use.code}: {use.total + use.spread}" + ("" if use.code in _NOWHERE else " (not on this map)")
-        for use in nowhere[:3]
+        f"{use.code}: {use.total + use.spread}" + ("" if use.code in _NOWHERE else " (no outline)")
+        for use in nowhere[:4]
     ]
     if len(nowhere) > len(rows):
         rows.append(f"… {len(nowhere) - len(rows)} more")
-    yield f'<rect class="box" x="{x}" y="{y}" width="236" height="{40 + 32 * len(rows)}" rx="6"/>'
-    yield text(x + 12, y + 28, "No single place", "row", longest=24)
+    yield f'<rect class="box" x="{x}" y="{y}" width="300" height="{50 + 38 * len(rows)}" rx="6"/>'
+    yield text(x + 12, y + 34, "No single place", "boxed", longest=24)
     for number, row in enumerate(rows):
-        yield mark(x + 24, y + 54 + 32 * number, "unknown")
-        yield text(x + 44, y + 62 + 32 * number, row, "row", longest=24)
+        yield mark(x + 24, y + 62 + 38 * number, "unknown")
+        yield text(x + 44, y + 72 + 38 * number, row, "boxed", longest=16)
 
 
 Arc = tuple[str, str, int, int]  # from, to, permitted, refused
@@ -176,8 +176,9 @@ def _arc(arc: Arc) -> str:
 
 
 def _rows(placed: Sequence[PlaceUse], uses: Sequence[PlaceUse], arcs: int, ground: World) -> Iterator[str]:
-    yield "● all observed   ◆ some only declared   ▲ no single place"
-    yield "Dashed line: refused. Dashed edge: a state that can compel a holder."
+    yield "● all observed, ◆ some only declared"
+    yield "Dashed line: refused"
+    yield "Dashed edge: a state that can compel a holder"
     for use in uses[:_MOST_ROWS]:
         country = ground.countries[use.code.split("-", maxsplit=1)[0]]
         sign = "◆" if use.declared or use.unknown else "●"
@@ -186,9 +187,9 @@ def _rows(placed: Sequence[PlaceUse], uses: Sequence[PlaceUse], arcs: int, groun
         yield f"… {len(uses) - _MOST_ROWS} more places"
     spread = sorted(use.code for use in placed if use.spread)
     if spread:
-        more = f" and {len(spread) - 12} more" if len(spread) > 12 else ""
+        more = f" and {len(spread) - 9} more" if len(spread) > 9 else ""
         yield f"Coloured: up to {max(use.spread for use in placed)} copies are in one or several of"
-        yield f"   {', '.join(spread[:12])}{more}"
+        yield f"   {', '.join(spread[:9])}{more}"
     if arcs > _MOST_ARCS:
         yield f"… {arcs - _MOST_ARCS} more crossings"
     if not placed:

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, facts, ledger, people, release, repo, signoff, tasks, whatif
+from greylag.app.cli import evidence, ledger, people, release, repo, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
 from greylag.app.cli.context import HomeOption, set_home
+from greylag.app.cli.law import facts, policy, signoff, whatif
 from greylag.app.client.console import Json, report, say
 from greylag.domain.errors import GreylagError
 
@@ -30,6 +31,7 @@ app.add_typer(
 app.add_typer(data_map.app, name="map", help="Where data is, who can read it, how it got there.")
 app.add_typer(export.app, name="export", help="Registers, event logs and statements for others.")
 app.add_typer(whatif.app, name="whatif", help="Drills: what recorded decisions would be in another world.")
+app.add_typer(policy.app, name="policy", help="Which rules decide, whether they hold, and why a decision is as it is.")
 app.add_typer(people.app, name="person", help="Who may use the platform.")
 app.command("ask")(tasks.ask)
 app.command("approve")(tasks.approve)

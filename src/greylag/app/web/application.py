@@ -14,14 +14,19 @@ from starlette.types import ASGIApp
 
 from greylag import __version__
 from greylag.app.platform import Platform
-from greylag.app.web import signing
+from greylag.app.web import maps, signing
 from greylag.app.web.api import router
 from greylag.app.web.pages import error_page, mount_pages
+from greylag.app.web.policy import api as policy_api
+from greylag.app.web.policy import pages as policy_pages
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, PolicyRefused, RequestRefused
 
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_MISSING = frozenset({"GL-TASK-001", "GL-REPO-001", "GL-PERSON-001", "GL-TASK-006", "GL-VAULT-002"})
-_STATUS = {"GL-AUTH-001": 401, "GL-AUTH-002": 400, "GL-AUTH-003": 403, "GL-PERSON-002": 403, "GL-APPROVE-001": 403}
+_MISSING = frozenset({"GL-TASK-001", "GL-REPO-001", "GL-PERSON-001", "GL-TASK-006", "GL-VAULT-002", "GL-EXPLAIN-001"})
+_STATUS = {
+    "GL-AUTH-001": 401, "GL-AUTH-002": 400, "GL-AUTH-003": 403, "GL-PERSON-002": 403, "GL-APPROVE-001": 403,
+    "GL-MAP-001": 403, "GL-SIGNOFF-001": 403,
+}  # fmt: skip
 _SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -43,7 +48,11 @@ def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
     )  # fmt: skip
     app.state.platform = platform
     app.include_router(router)
+    app.include_router(policy_api.router)
+    app.include_router(policy_pages.router)
     app.include_router(signing.router)
+    app.include_router(maps.api)
+    app.include_router(maps.pages)
     mount_pages(app)
     app.mount("/git", git)
     app.add_exception_handler(GreylagError, _refused)  # type: ignore[arg-type]  # narrower than Exception, as meant

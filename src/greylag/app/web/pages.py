@@ -37,7 +37,9 @@ _SHOWN_ROWS = 10_000
 _TASKS = 50
 _LONGEST_THREAD = 5000
 #: Where a sign-in may lead: pages of this site that a link in a chat points to.
-_NEXT = re.compile(r"/tasks/[a-z0-9_]{4,40}(/see/[a-z]{1,20})?")
+_NEXT = re.compile(
+    r"/tasks/[a-z0-9_]{4,40}(/see/[a-z]{1,20}|/decisions)?|/policy(/decisions/[a-z0-9_]{4,40})?|/facts|/map"
+)
 KINDS = {
     "diff": "Diff", "report": "Test report", "transcript": "Transcript", "prompt": "Prompt", "evidence": "Evidence",
     "request": "Request",

@@ -53,6 +53,8 @@ async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
     """End a task that can't go on, with the cause and the next step in the thread; answer ``ended``."""
     task = await cell.task(task_id)
     text = f"{error.message}\nNext: {error.remedy} ({error.code})"
+    if isinstance(error, PolicyRefused):
+        text += f"\nWhy, and what would turn it: greylag policy explain {error.decision_id}"
     with suppress(PolicyRefused):  # where nothing may be said in the thread, the status alone tells it
         await cell.say(task, "error", text, f"failed/{error.code}")
     if not task.ended:

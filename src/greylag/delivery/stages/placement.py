@@ -1,6 +1,6 @@
 """Placement: where it runs, with which agent, and which model endpoint it may call."""
 
-from greylag.delivery.cell import PLATFORM, Cell, label_of
+from greylag.delivery.cell import PLATFORM, Cell
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
@@ -24,7 +24,9 @@ async def place(cell: Cell, task_id: TaskId) -> str:
             f"the agent `{name}` needs a model, and none is set up.",
             "an operator sets `ANTHROPIC_API_KEY`; or name a program: `greylag ask '…' --agent command -- PROGRAM`.",
         )
-    asset = Asset("run", label_of(task), cell.region, task.request.digest)
+    # What was found in the words is decided prompt by prompt, where it can be masked; here counts what the operator said.
+    said = cell.labeller.of_repository(await cell.repository(task))
+    asset = Asset("run", said, cell.region, task.request.digest)
     pool = Target("pool", f"{cell.sandbox.name}@{cell.region}")
     permit = await cell.admit(
         Hop(Stage.PLACEMENT, PLATFORM, "run", asset, pool, "pool", task_id, task.repository or "")

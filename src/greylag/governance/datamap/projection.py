@@ -84,17 +84,19 @@ def map_of(
 def evidence_of(trail: Trail, standing: Standing, standings: Standings) -> tuple[str, bool]:
     """Return how sure the place of ``trail`` is, and whether what was observed contradicts the facts.
 
-    Observed: the other side named a place that can be found, or the operator's own target, at a known place, confirmed
-    the arrival. That a company's target answered says that bytes arrived, and nothing of where.
+    Observed: the other side named a place that can be found, or the operator's own target, at a place with a name,
+    confirmed the arrival (which jurisdiction that place is in may still be unknown, and is shown so). That a company's
+    target answered says that bytes arrived, and nothing of where.
     """
     seen = standings.jurisdictions(trail.place, standing.processor)
     if seen and ANYWHERE not in seen:
         declared = set(standing.residency)
         open_ended = not declared.isdisjoint({ANYWHERE, UNKNOWN}) or not standing.known
         return OBSERVED, not open_ended and declared.isdisjoint(seen)
-    if not standing.known or UNKNOWN in standing.residency:
-        return UNKNOWN_PLACE, False
-    return (OBSERVED if standing.own and trail.arrived else DECLARED), False
+    if standing.own:
+        named = not set(standing.places) <= {UNKNOWN, ANYWHERE}
+        return (OBSERVED if trail.arrived else DECLARED) if named else UNKNOWN_PLACE, False
+    return UNKNOWN_PLACE if not standing.known or UNKNOWN in standing.residency else DECLARED, False
 
 
 def _located(trails: Trails, trail: Trail, standings: Standings) -> Located:

@@ -45,7 +45,8 @@ class Standings:
             processor=row.processor or OPERATOR,
             legal_entity=row.contracting_entity or (processor.legal_entity if processor is not None else ""),
             sub_processors=tuple(sorted(row.sub_processors)),
-            places=tuple(sorted(reach.names)) or (UNKNOWN,),
+            # An own place whose jurisdiction nobody has said still is a place.
+            places=tuple(sorted(reach.names - {UNKNOWN} if own else reach.names)) or (UNKNOWN,),
             residency=tuple(sorted(reach.residency)) or (UNKNOWN,),
             reach=tuple(sorted(reach.everywhere)) or (UNKNOWN,),
             control=tuple(sorted(facts.control(row))) or (UNKNOWN,),

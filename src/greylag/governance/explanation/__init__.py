@@ -5,6 +5,7 @@ the text of a rule, and nothing is decided here.
 """
 
 from greylag.governance.explanation.explaining import explain
+from greylag.governance.explanation.matrix import StageRules, matrix
 from greylag.governance.explanation.telling import as_json, as_text, one_line
 from greylag.governance.explanation.values import (
     Alternative,
@@ -23,5 +24,5 @@ from greylag.governance.explanation.values import (
 
 __all__ = [
     "Alternative", "Axis", "Change", "Explanation", "Flip", "LabelUse", "Nearest", "RegimeUse", "Remedy", "RowUse",
-    "RuleUse", "TargetUse", "as_json", "as_text", "explain", "one_line",
+    "RuleUse", "StageRules", "TargetUse", "as_json", "as_text", "explain", "matrix", "one_line",
 ]  # fmt: skip

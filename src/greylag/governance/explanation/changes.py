@@ -25,10 +25,13 @@ from greylag.governance.facts import (
 from greylag.governance.facts.values import MECHANISMS
 from greylag.governance.policy.request import PRINCIPAL_TYPES, Asked
 from greylag.governance.question import Discharged, Question, Target
+from greylag.governance.transformations.registry import TRANSFORMATIONS, Transformation
 
 SUPPOSED = "supposed, to explain a decision"
 MAX_CLASSES = 12
 MAX_CODES = 3
+#: Where the home region is supposed to lie where nothing says anything about it.
+ANY_CODE = "DE"
 #: What a rule may ask to be applied, in words for people.
 APPLIED: Mapping[str, str] = {
     "pseudonymise": "replace what names people by pseudonyms (`pseudonymise`), shown by a re-scan",
@@ -162,9 +165,14 @@ def _discharges(now: Standpoint, literals: Literals) -> Moves:
     for role in sorted(literals.get("approvals", _NONE) - set(done.approvals)):
         made = replace(done, approvals=tuple(sorted({*done.approvals, role})))
         yield (
-            Change("approval", f"have it approved by a person with the role `{role}`", 30),
+            Change("approval", _sign_off(now, role), 30),
             now.situation.asking(replace(now.question, discharged=made)),
         )
+
+
+def _sign_off(now: Standpoint, role: str) -> str:
+    target = now.question.target
+    return f"have a `{role}` sign it off: `greylag signoff give {target.kind} {target.name} --role {role}`"
 
 
 def _principals(now: Standpoint, literals: Literals) -> Moves:
@@ -187,25 +195,44 @@ def _surfaces(now: Standpoint, literals: Literals) -> Moves:
 
 def _labels(now: Standpoint, literals: Literals) -> Moves:
     label = now.question.asset.label
-    if label.rank:
-        lower = LEVELS[label.rank - 1]
-        yield (
-            Change("level", f"have the label lowered to {lower} by a registered transformation", 35),
-            _labelled(now, replace(label, level=lower)),
-        )
+    ways: dict[str, list[str]] = {}
+    for each in TRANSFORMATIONS.values():
+        for above, below in each.lowers:
+            if above == label.level:
+                ways.setdefault(below, []).append(each.name)
+    for level, names in ways.items():
+        words = f"have the label lowered to {level} by {_any_of(names)}, if nothing is left that it was raised for"
+        yield Change("level", words, 35), _labelled(now, replace(label, level=level))
     roots = {key.partition(".")[0] for key in label.classes}
     whole = [root for root in sorted(roots) if sum(key.split(".")[0] == root for key in label.classes) > 1]
     for key in (*label.classes[:MAX_CLASSES], *(f"{root}.*" for root in whole[:MAX_CODES])):
         root = key.removesuffix(".*")
         gone = {each for each in label.classes if each == key or (key != root and each.split(".")[0] == root)}
-        left = tuple(each for each in label.classes if each not in gone)
-        # A regime that these classes brought along goes with them; one that came with the label stays.
-        derived = set(now.facts.regimes_of(label.classes, label.origins))
-        kept = {*(set(label.regimes) - derived), *now.facts.regimes_of(left, label.origins)}
-        yield (
-            Change("class", f"have {key} taken out by a registered transformation", 30 + 5 * (len(gone) - 1)),
-            _labelled(now, replace(label, classes=left, regimes=tuple(sorted(kept)))),
-        )
+        able = [each.name for each in TRANSFORMATIONS.values() if all(_takes_out(each, one) for one in gone)]
+        if able:
+            words = f"have {key} taken out by {_any_of(able)}, shown by a re-scan"
+            yield Change("class", words, 30 + 5 * (len(gone) - 1)), _labelled(now, _without(now, label, gone))
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def _takes_out(transformation: Transformation, key: str) -> bool:
+    """Whether a registered transformation can leave nothing of a class: by the way it works, or by replacing finds."""
+    scope = transformation.scope
+    return not transformation.opaque and (
+        transformation.ends(key) or any(key == each or key.startswith(f"{each}.") for each in scope)
+        or (not scope and not transformation.removes)
+    )  # fmt: skip
+
+
+def _without(now: Standpoint, label: Label, gone: set[str]) -> Label:
+    """Return ``label`` without these classes and without the regimes that only they brought along."""
+    left = tuple(each for each in label.classes if each not in gone)
+    derived = set(now.facts.regimes_of(label.classes, label.origins))
+    kept = {*(set(label.regimes) - derived), *now.facts.regimes_of(left, label.origins)}
+    return replace(label, classes=left, regimes=tuple(sorted(kept)))
 
 
 def _labelled(now: Standpoint, label: Label) -> Situation:
@@ -322,6 +349,13 @@ def _jurisdictions(now: Standpoint, literals: Literals) -> Moves:
     place = now.facts.place(now.home)
     if place is None or UNKNOWN not in place.jurisdictions:
         return
-    for code in [each for each in now.asked.label.origins if each not in _NOWHERE][:MAX_CODES]:
+    codes = [each for each in now.asked.label.origins if each not in _NOWHERE][:MAX_CODES]
+    for code in codes:
         words = f'set `jurisdiction = "{code}"` under `[region]` in the settings, if that is where this machine stands'
         yield Change("jurisdiction", words, 25), now.situation.having(Place(place.name, (code,), now.basis()))
+    if not codes:
+        words = (
+            "set `jurisdiction` under `[region]` in the settings to the code of where this machine stands"
+            f" (asked here as if it were {ANY_CODE})"
+        )
+        yield Change("jurisdiction", words, 25), now.situation.having(Place(place.name, (ANY_CODE,), now.basis()))

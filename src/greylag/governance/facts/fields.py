@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TypeGuard
 
 from greylag.domain.errors import OperatorError
 from greylag.governance.facts.values import (
@@ -81,7 +82,7 @@ class Fields:
     def text(self, name: str, default: str | None = None, *, empty: bool = False) -> str:
         """Return a text of at most `MAX_TEXT` characters; without ``default`` it must be there."""
         value = self.needed(name) if default is None else self.values.get(name, default)
-        if not isinstance(value, str) or len(value) > MAX_TEXT or not (value or empty or value == default):
+        if not is_text(value) or not (value or empty or value == default):
             raise self.wrong(name, value, f"a text of {0 if empty else 1} to {MAX_TEXT} characters")
         return value
 
@@ -105,7 +106,7 @@ class Fields:
         if not isinstance(value, list | tuple) or len(value) > MAX_ITEMS or (needed and not value):
             raise self.wrong(name, value, f"a list of {1 if needed else 0} to {MAX_ITEMS} texts")
         for item in value:
-            if not isinstance(item, str) or not 0 < len(item) <= MAX_TEXT:
+            if not is_text(item) or not item:
                 raise self.wrong(name, item, f"texts of 1 to {MAX_TEXT} characters")
             if form is not None and not form[0].fullmatch(item):
                 raise self.wrong(name, item, form[1])
@@ -151,6 +152,13 @@ class Fields:
         if not isinstance(found, date) or isinstance(found, datetime) or not FIRST_DAY <= found <= LAST_DAY:
             raise self.wrong(name, value, f"a day such as 2026-01-31, from {FIRST_DAY} to {LAST_DAY}")
         return found
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether ``value`` is a text of at most `MAX_TEXT` characters that can be written as UTF-8."""
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        return False
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def kind_of(item: str) -> str:

@@ -68,17 +68,17 @@ def require_sound(book: FactBook) -> FactBook:
 
 
 def problems(book: FactBook) -> Iterator[Problem]:
-    """Yield every name that leads nowhere and every circle, in order of rows."""
+    """Yield every name that leads nowhere, once a row, and every circle, in order of rows."""
     there: dict[str, set[str]] = {kind: set() for kind in _KINDS.values()}
     for row in book.rows:
         if type(row) in _KINDS:
             there[_KINDS[type(row)]].add(_called(row))
-    seen: set[tuple[str, Mention]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for row in book.rows:
         for mention in _mentions(row):
             where, kind, name = mention
-            if name not in there[kind] and (row.row, mention) not in seen:
-                seen.add((row.row, mention))
+            if name not in there[kind] and (row.row, kind, name) not in seen:
+                seen.add((row.row, kind, name))
                 yield Problem(row.row, where, _nowhere(row, mention, there[kind]))
     yield from _circles(book)
 

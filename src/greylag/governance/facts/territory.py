@@ -53,6 +53,7 @@ class Territory:
         self._inheriting = self._below(stop_at_own=True)
         # All of them now: what is shared between threads is only read.
         self._extents: dict[str, Extent] = {}
+        self._named: dict[str, frozenset[str]] = {}
         for name in sorted(self._zones):
             self._follow(name, MAX_DEPTH)
 
@@ -89,7 +90,10 @@ class Territory:
         return Extent(frozenset(codes), whole, frozenset(rows))
 
     def reached(self, items: tuple[str, ...]) -> Extent:
-        """Return where a list of places is: codes and words, and ``unknown`` where that is not known in full."""
+        """Return where a list of places is: codes and words, and ``unknown`` where that is not known in full.
+
+        A zone stands for the jurisdictions its rows name: somewhere in ``CA`` is ``CA``, and not each province as well.
+        """
         codes: set[str] = set()
         rows: set[str] = set()
         for item in items or (UNKNOWN,):
@@ -97,8 +101,9 @@ class Territory:
             place = self._places.get(item) if kind == "place" else None
             if kind == "zone":
                 found = self.zone(item.removeprefix(ZONE_PREFIX))
-                hidden = found is None or not found.whole or not found.codes or OPERATOR in found.codes
-                codes |= (found.codes if found else _NOTHING) - {OPERATOR} | ({UNKNOWN} if hidden else set())
+                named = self._named.get(item.removeprefix(ZONE_PREFIX), _NOTHING)
+                hidden = found is None or not found.whole or not named or OPERATOR in named
+                codes |= (named - {OPERATOR}) | ({UNKNOWN} if hidden else set())
                 rows |= found.rows if found else _NOTHING
             elif place is not None:
                 codes |= set(place.jurisdictions) or {UNKNOWN}
@@ -123,7 +128,11 @@ class Territory:
             for member in row.members:
                 if kind_of(member) == "zone":
                     self._follow(member.removeprefix(ZONE_PREFIX), depth - 1)
-        found = [self._item(member) for row in rows for member in row.members]
+        members = [member for row in rows for member in row.members]
+        found = [self._item(member) for member in members]
+        self._named[name] = frozenset(member for member in members if kind_of(member) != "zone").union(
+            *(self._named.get(member.removeprefix(ZONE_PREFIX), _NOTHING) for member in members)
+        )
         self._extents[name] = Extent(
             codes=frozenset().union(*(each.codes for each in found)),
             whole=name not in self._torn and all(each.whole for each in found),

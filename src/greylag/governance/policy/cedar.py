@@ -301,9 +301,11 @@ def may_have(max_level: str, level: str) -> bool:
 
 
 def _obligations(verdict: Verdict, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Return what would have to be discharged; nothing where one of the rules can't be."""
-    guards = {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules)
-    if guards or not rules or not all(rule.obligations for rule in rules):
+    """Return what the rules that forbade it ask for; nothing where a guard forbade it too, which nothing discharges.
+
+    A rule that names none may still fall silent once they are discharged: a label that was lowered meets fewer rules.
+    """
+    if {UNKNOWN_TARGET, REGIME_WITHOUT_PACK} & set(verdict.rules):
         return ()
     return tuple(dict.fromkeys(str(each) for rule in rules for each in rule.obligations))
 

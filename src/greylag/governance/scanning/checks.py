@@ -23,7 +23,7 @@ _FILE_ENDINGS = re.compile(
     r"|ttf|pdf|zip|gz|whl|jar|dll|exe|local|localdomain|internal"
 )
 _PLACEHOLDERS = re.compile(
-    r"(?i)example|changeme|change_me|placeholder|dummy|redacted|your[-_]|xxxx|\*\*\*\*|\.\.\.|^\$|\$\{|\{\{|^<|^%|^process\."
+    r"(?i)example|changeme|change_me|placeholder|dummy|redacted|your[-_]|xxxx|\*\*\*\*|\.\.\.|^\$|\$\{|^\{|\{\{|^<|^%|^process\."
     r"|^os\.|^env\.|^getenv|^none$|^null$|^true$|^false$|^test"
 )
 _NINO_NOT = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})

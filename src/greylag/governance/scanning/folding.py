@@ -1,7 +1,7 @@
 r"""Making text plain before it is scanned, with the way back to where each character stood.
 
 Identifiers hide, mostly by accident: behind full-width digits, unusual spaces and dashes, invisible characters, and
-one level of escapes (``\u0040``, ``%40``, ``&#64;``).
+one level of escapes (``\u0040``, ``\n``, ``%40``, ``&#64;``).
 """
 
 import re
@@ -16,8 +16,11 @@ _SAME_LENGTH = (
     | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     | {zero + digit: str(digit) for zero in _ZEROS for digit in range(10)}
 )  # fmt: skip
+_TRANSLATED = re.compile(f"[{''.join(map(chr, sorted(_SAME_LENGTH)))}]")
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
-_SHRINKING = re.compile(rf"[{_INVISIBLE}]|\\u00([2-7][0-9a-fA-F])|%(2[bBdDeE]|40)|&#(?:x([46][0-9a-fA-F])|(6[0-9]));")
+_SHRINKING = re.compile(
+    rf"[{_INVISIBLE}]|\\u00([2-7][0-9a-fA-F])|%(2[bBdDeE]|40)|&#(?:x([46][0-9a-fA-F])|(6[0-9]));|\\([nrt])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """Return ``text`` made plain."""
-    plain = text if text.isascii() else text.translate(_SAME_LENGTH)
-    if plain.isascii() and "\\u00" not in plain and "%" not in plain and "&#" not in plain:
+    plain = text if text.isascii() or not _TRANSLATED.search(text) else text.translate(_SAME_LENGTH)
+    if plain.isascii() and "\\" not in plain and "%" not in plain and "&#" not in plain:
         return Folded(plain, plain.lower(), (), ())
     pieces: list[str] = []
     starts, originals = [0], [0]
@@ -52,7 +55,7 @@ def fold(text: str) -> Folded:
         pieces.append(plain[end : found.start()])
         length += found.start() - end
         code = found[1] or found[2] or found[3]
-        sign = chr(int(code, 16)) if code else chr(int(found[4])) if found[4] else ""
+        sign = chr(int(code, 16)) if code else chr(int(found[4])) if found[4] else "\n" if found[5] else ""
         if sign:
             starts.append(length)
             originals.append(found.start())

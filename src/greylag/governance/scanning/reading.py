@@ -18,7 +18,7 @@ _KEY = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*){0,7}")
 _TOKEN = re.compile(r"[a-z]{2,12}")
 _ORIGIN = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,4})?|match:(IBAN|phone)")
 _NEEDED = frozenset({"id", "class", "level", "token", "examples", "counter_examples"})
-_RULE = _NEEDED | {"pattern", "check", "digits", "needs", "context", "origin", "ignore"}
+_RULE = _NEEDED | {"pattern", "check", "digits", "needs", "context", "unless", "origin", "ignore"}
 _TABLE = _NEEDED | {"columns", "required", "at_least"}
 
 
@@ -64,6 +64,10 @@ def _rule(row: Mapping[str, object], label: str) -> Rule:
         raise rule_error(
             "004", f"{label}, field `pattern`: {error}.", "bound every repeat and make parts not overlap."
         ) from error
+    if "needs" in row and "context" in row:
+        raise _wrong(
+            label, "needs", row["needs"], "nothing where there is a `context`: it can stand far from the match"
+        )
     digits = row.get("digits", False)
     if not isinstance(digits, bool):
         raise _wrong(label, "digits", digits, "true or false")
@@ -81,6 +85,7 @@ def _rule(row: Mapping[str, object], label: str) -> Rule:
         digits=digits,
         needs=_lower(row, "needs", label),
         context=_lower(row, "context", label),
+        unless=_lower(row, "unless", label),
         origin=_formed(row, "origin", _ORIGIN, label) if "origin" in row else "",
         ignore=_lower(row, "ignore", label),
         examples=_texts(row.get("examples"), "examples", label),
@@ -129,14 +134,20 @@ def _formed(row: Mapping[str, object], name: str, form: re.Pattern[str], label: 
     return value
 
 
+#: The least level of what holds a find, by class. How somebody is reached stands in every commit: rules about personal
+#: data look at the class; the level is for what must not be known at all.
+_LEAST = (
+    ("user.contact", "internal"), ("user.name", "internal"), ("user.device", "internal"), ("user", "confidential"),
+    ("secret", "restricted"),
+)  # fmt: skip
+
+
 def _level(row: Mapping[str, object], label: str) -> str:
     value = _text(row, "level", label)
     if value not in LEVELS:
         raise _wrong(label, "level", value, f"one of {', '.join(LEVELS)}")
     key = _text(row, "class", label)
-    least = (
-        "confidential" if key.partition(".")[0] == "user" else "restricted" if key.startswith("secret") else "public"
-    )
+    least = next((level for prefix, level in _LEAST if key == prefix or key.startswith(f"{prefix}.")), "public")
     if LEVELS.index(value) < LEVELS.index(least):
         raise _wrong(label, "level", value, f"at least `{least}` for `{key}`")
     return value

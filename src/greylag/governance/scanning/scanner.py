@@ -20,7 +20,11 @@ MAX_CHARACTERS = 8_000_000
 MAX_FINDINGS = 10_000
 _BEFORE = 64
 _AFTER = 32
+_JUST_BEFORE = 24
+#: Four digits close together.
 _NUMBERS = re.compile(r"\d(?:\D{0,4}\d){3}")
+#: What is too long to be a number of anybody: a hash.
+_HASH = re.compile(r"[A-Za-z0-9]{40,}")
 _BREAK = "\n\x00\n"
 _MAX_KEY = 256
 
@@ -30,7 +34,9 @@ class Scanner:
 
     def __init__(self, rules: Iterable[Rule | TableRule]) -> None:
         every = tuple(rules)
-        self._rules = tuple((rule, _context_of(rule)) for rule in every if isinstance(rule, Rule))
+        self._rules = tuple(
+            (rule, _words(rule.context), _words(rule.unless)) for rule in every if isinstance(rule, Rule)
+        )
         self._tables = tuple(rule for rule in every if isinstance(rule, TableRule))
         self.rules = every
         self.version = _version(every)
@@ -78,9 +84,11 @@ class Scanner:
         return replace(found, complete=found.complete and complete)
 
     def _found(self, view: "_View") -> Iterator[Finding]:
-        for rule, context in self._rules:
+        for rule, context, unless in self._rules:
             for start, end in view.regions(rule):
-                yield from _matches(rule, context, view, (start, end))
+                for each in _matches(rule, view, (start, end)):
+                    if _fits(context, unless, view, each):
+                        yield _finding(rule, view, each)
         for table_rule in self._tables:
             yield from _tables(table_rule, view)
 
@@ -101,7 +109,12 @@ class _View:
 
     @cached_property
     def numbers(self) -> list[tuple[int, int]]:
-        return [found.span() for found in _NUMBERS.finditer(self.folded.text)]
+        spans, hashes = [], [found.span() for found in _HASH.finditer(self.folded.text)]
+        for found in _NUMBERS.finditer(self.folded.text):
+            number = bisect_right(hashes, found.start(), key=lambda span: span[0]) - 1
+            if number < 0 or found.end() > hashes[number][1]:
+                spans.append(found.span())
+        return spans
 
     def regions(self, rule: Rule) -> Iterable[tuple[int, int]]:
         """Return the parts of the text in which all matches of ``rule`` lie, none where there can be none."""
@@ -115,7 +128,7 @@ class _View:
             return ()
         if rule.digits:
             return _merged(self.numbers, margin, len(lowered))
-        if rule.needs and not rule.context:
+        if rule.needs:
             return _merged(sorted((place, place) for place in places), margin, len(lowered))
         return ((0, len(lowered)),)
 
@@ -146,28 +159,34 @@ def _merged(spans: Iterable[tuple[int, int]], margin: int, length: int) -> Itera
         yield begun, ended
 
 
-def _matches(rule: Rule, context: re.Pattern[str] | None, view: _View, region: tuple[int, int]) -> Iterator[Finding]:
-    text = view.folded.text
-    group = "value" if "value" in rule.pattern.groupindex else 0
-    for match in rule.pattern.finditer(text, *region):
-        value = match[group]
-        start, end = match.span(group)
+def _matches(rule: Rule, view: _View, region: tuple[int, int]) -> Iterator[re.Match[str]]:
+    for match in rule.pattern.finditer(view.folded.text, *region):
+        value = match[_group(rule)]
         if not value or _ignored(rule, value) or PSEUDONYM.fullmatch(value):
             continue
-        if rule.check and not CHECKS[rule.check](value):
-            continue
-        if context and not _near(context, view, match.start(), match.end()):
-            continue
-        first, last = view.folded.span(start, end)
-        yield Finding(rule.id, rule.key, rule.level, first, last, rule.token, _origin(rule, value), value=value)
+        if not rule.check or CHECKS[rule.check](value):
+            yield match
 
 
-def _near(context: re.Pattern[str], view: _View, start: int, end: int) -> bool:
-    lowered = view.folded.lowered
-    if context.search(lowered, max(0, start - _BEFORE), min(len(lowered), end + _AFTER)):
+def _fits(context: re.Pattern[str] | None, unless: re.Pattern[str] | None, view: _View, match: re.Match[str]) -> bool:
+    lowered, start, end = view.folded.lowered, match.start(), match.end()
+    if unless is not None and unless.search(lowered, max(0, start - _JUST_BEFORE), start):
+        return False
+    if context is None or context.search(lowered, max(0, start - _BEFORE), min(len(lowered), end + _AFTER)):
         return True
     heading = view.heading(start)
     return bool(heading) and context.search("_".join(sorted(heading_words(heading), key=len))) is not None
+
+
+def _finding(rule: Rule, view: _View, match: re.Match[str]) -> Finding:
+    group = _group(rule)
+    first, last = view.folded.span(*match.span(group))
+    origin = _origin(rule, match[group])
+    return Finding(rule.id, rule.key, rule.level, first, last, rule.token, origin, value=match[group])
+
+
+def _group(rule: Rule) -> str | int:
+    return "value" if "value" in rule.pattern.groupindex else 0
 
 
 def _tables(rule: TableRule, view: _View) -> Iterator[Finding]:
@@ -204,11 +223,11 @@ def _origin(rule: Rule, value: str) -> str:
     return rule.origin
 
 
-def _context_of(rule: Rule) -> re.Pattern[str] | None:
-    if not rule.context:
+def _words(words: tuple[str, ...]) -> re.Pattern[str] | None:
+    if not words:
         return None
-    words = "|".join(re.escape(word).replace(r"\ ", "[ _-]") for word in rule.context)
-    return re.compile(rf"(?<![a-z])(?:{words})(?![a-z])")
+    either = "|".join(re.escape(word).replace(r"\ ", "[ _-]") for word in words)
+    return re.compile(rf"(?<![a-z])(?:{either})(?![a-z])")
 
 
 def _version(rules: tuple[Rule | TableRule, ...]) -> str:
@@ -218,7 +237,7 @@ def _version(rules: tuple[Rule | TableRule, ...]) -> str:
         if isinstance(rule, Rule):
             told.append([
                 rule.id, rule.key, rule.level, rule.pattern.pattern, rule.token, rule.check, rule.needs, rule.context,
-                rule.origin, rule.ignore,
+                rule.unless, rule.origin, rule.ignore,
             ])  # fmt: skip
         else:
             groups = [[name, sorted(words)] for name, words in rule.groups]
@@ -232,14 +251,18 @@ def _outermost(found: list[Finding]) -> tuple[Finding, ...]:
     reach: list[Finding] = []
     for each in sorted(found, key=lambda one: (one.start, -one.end)):
         reach = [other for other in reach if other.end > each.start]
-        inside = any(
-            other.end >= each.end and LEVELS.index(other.level) >= LEVELS.index(each.level)
-            and other.value for other in reach  # a table holds finds of its own
-        )  # fmt: skip
+        inside = any(_covers(other, each) for other in reach)
         if not inside:
             kept.append(each)
             reach.append(each)
     return tuple(kept)
+
+
+def _covers(outer: Finding, inner: Finding) -> bool:
+    """Whether a find says nothing that another does not; a table holds finds of its own."""
+    if not outer.value or outer.end < inner.end or LEVELS.index(outer.level) < LEVELS.index(inner.level):
+        return False
+    return (outer.start, outer.end) != (inner.start, inner.end) or not inner.personal or outer.key == inner.key
 
 
 def _decoded(content: bytes) -> tuple[str, bool]:

@@ -24,9 +24,9 @@ class Rule:
     """One thing a scanner looks for in text: a pattern, and what must be true of a match besides.
 
     ``key`` is the taxonomy class and ``level`` the least level of what holds a match; ``token`` is the word for it in
-    pseudonyms and marks. One of ``context`` must stand near the match or at the head of its column. One of ``needs``
-    (lower case) is in every match, or, where there is a context, in every text that has one; ``digits`` says that every
-    match holds four digits close together; ``width`` is the most characters a match has. ``check`` names one of
+    pseudonyms and marks. One of ``context`` must stand near the match or at the head of its column, none of ``unless``
+    close before it. One of ``needs`` (lower case) is in every match, ``digits`` says that every match holds four digits
+    close together; ``width`` is the most characters a match has. ``check`` names one of
     `greylag.governance.scanning.checks.CHECKS`. ``origin`` is a code, ``match:IBAN`` or ``match:phone``. ``ignore``
     lists matches that are nobody's: whole, ``.suffix``, ``@suffix`` or ``prefix@``. Where the pattern has a group
     ``value``, that group is the find.
@@ -42,6 +42,7 @@ class Rule:
     digits: bool = False
     needs: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     origin: str = ""
     ignore: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()

@@ -4,13 +4,20 @@ They draw no randomness: keys come in, and what needs a nonce derives it from ke
 replaced; what can be undone is handed back sealed, for the region to keep.
 """
 
-from greylag.governance.transformations.discharging import DischargeResult, Occasion, discharge, parse_obligation
-from greylag.governance.transformations.pseudonyms import Restorer, merged_mappings, open_mapping, restore, seal_mapping
+from greylag.governance.transformations.discharging import DischargeResult, Occasion, discharge, parse_parameters
+from greylag.governance.transformations.pseudonyms import (
+    PseudonymRestorer,
+    merged_mappings,
+    open_mapping,
+    restore,
+    seal_mapping,
+)
 from greylag.governance.transformations.registry import TRANSFORMATIONS, Transformation
 from greylag.governance.transformations.sealing import derived_key, seal, unseal
 from greylag.governance.transformations.values import Transformed
 
 __all__ = [
-    "TRANSFORMATIONS", "DischargeResult", "Occasion", "Restorer", "Transformation", "Transformed", "derived_key",
-    "discharge", "merged_mappings", "open_mapping", "parse_obligation", "restore", "seal", "seal_mapping", "unseal",
+    "TRANSFORMATIONS", "DischargeResult", "Occasion", "PseudonymRestorer", "Transformation", "Transformed",
+    "derived_key", "discharge", "merged_mappings", "open_mapping", "parse_parameters", "restore", "seal",
+    "seal_mapping", "unseal",
 ]  # fmt: skip

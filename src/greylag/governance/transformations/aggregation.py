@@ -8,7 +8,7 @@ import csv
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from greylag.domain.errors import RequestRefused
@@ -43,13 +43,15 @@ class _Plan:
     sum_step: int
 
 
-@dataclass(slots=True)
 class _Group:
     """What is known of one group while rows are read."""
 
-    rows: int = 0
-    subjects: set[str] = field(default_factory=set)
-    sums: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    __slots__ = ("rows", "subjects", "sums")
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.subjects: set[str] = set()
+        self.sums: dict[str, dict[str, Decimal]] = {}
 
 
 def aggregate(
@@ -139,7 +141,7 @@ def _plan(headings: Sequence[str], parameters: Parameters) -> _Plan:
             "choose other columns for `group_by`.",
         )  # fmt: skip
     return _Plan(
-        group_by=tuple((_heading(headings[place], place), place) for place in taken),
+        group_by=tuple((_group_heading(headings[place], place, dates), place) for place in taken),
         months=frozenset(dates),
         sums=tuple((_heading(headings[place], place), place) for place in summed),
         subject=subjects[0] if subjects else -1,
@@ -169,6 +171,12 @@ def _named(headings: Sequence[str], parameters: Parameters, name: str) -> list[i
 def _heading(heading: str, place: int) -> str:
     """Return a heading fit to be shown: a heading line is content too."""
     return heading if re.fullmatch(r"[A-Za-z][A-Za-z_ -]{0,31}", heading) else f"column_{place + 1}"
+
+
+def _group_heading(heading: str, place: int, dates: Sequence[int]) -> str:
+    if place not in dates:
+        return _heading(heading, place)
+    return "month" if place == dates[0] else f"month_{dates.index(place) + 1}"
 
 
 def _count(groups: dict[tuple[str, ...], _Group], plan: _Plan, row: list[str], number: int) -> None:

@@ -42,11 +42,11 @@ def lowered_label(
     origins = tuple(code for code in label.origins if code != UNKNOWN or personal or not gone)
     regimes = label.regimes
     if facts is not None and gone:
-        regimes = (*facts.regimes_of(tuple(sorted(classes)), origins), *(floor.regimes if floor and kept else ()))
+        regimes = (*facts.regimes_of(tuple(sorted(classes)), origins), *(floor.regimes if floor else ()))
     return Label.of(
         _level(label, transformation, kept, said, floor) if gone or transformation.replaces else label.level,
         classes=classes, origins=origins, regimes=regimes, subjects=label.subjects if personal else 0,
-        derived_by=(why for why in label.derived_by if _still(why, said, regimes)),
+        derived_by=(why for why in label.derived_by if _still(why, said, regimes, floor)),
     )  # fmt: skip
 
 
@@ -72,9 +72,11 @@ def _level(label: Label, transformation: Transformation, kept: set[str], said: L
     return min((max((lowest, floor.level, said.level), key=LEVELS.index), label.level), key=LEVELS.index)
 
 
-def _still(why: str, said: Label, regimes: Iterable[str]) -> bool:
+def _still(why: str, said: Label, regimes: Iterable[str], floor: Label | None) -> bool:
     """Whether a derivation still explains something."""
     kind, _, rest = why.partition(":")
     if kind == "scanner":
         return why in said.derived_by
+    if kind == "path" and floor is not None:
+        return why in floor.derived_by
     return kind != "regime" or rest in regimes

@@ -101,7 +101,7 @@ def restore(content: bytes, media_type: str, mapping: Mapping[str, str]) -> byte
     return "".join((*pieces, text[end:])).encode()
 
 
-class Restorer:
+class PseudonymRestorer:
     """Restores text that comes in pieces, wherever the pieces are cut: a token that may have begun is held back.
 
     What `feed` and `close` return, put together, is what `restore` would have returned for the whole. At most

@@ -66,8 +66,8 @@ class ScriptedUpstream:
     """Answers calls from ``cassettes`` (a folder, or cassettes already read), free of charge.
 
     Stateless: the turn is found by counting, so tries again, restarts and runs side by side replay right. ``workspace``
-    is where the harness finds its checkout: relative paths are below it, and ``@CWD@`` stands for it. ``place`` is told in
-    each reply as where it was worked on, as a real endpoint does.
+    is where the harness finds its checkout: relative paths are below it, and ``@CWD@`` stands for it. ``place`` is
+    told in each reply as where it was worked on, as a real endpoint does.
     Raises OperatorError ``GL-SCRIPT-001`` for cassettes that can't be used.
     """
 

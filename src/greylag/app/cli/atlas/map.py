@@ -57,29 +57,40 @@ def show(
 
 def _told(found: "DataMap") -> str:
     share = found.coverage
+    rows = _grouped(found)
     lines = [
         f"{share.percent} % of {share.assets} assets at a place that was observed"
         f" ({share.observed} observed, {share.declared} only declared, {share.unknown} unknown)",
         "",
-        table(
-            [
-                (
-                    each.asset.kind, f"{each.target.kind} {each.target.name}", ", ".join(each.standing.residency[:4]),
-                    _evidence(each.evidence, each.contradicted, each.erased), each.last_seen[:19], each.asset.task_id,
-                )
-                for each in found.located[-_SHOWN:]
-            ],
-            ("what", "where", "jurisdiction", "how sure", "last", "task"),
-        ),
+        table(rows[:_SHOWN], ("what", "copies", "where", "place", "jurisdiction", "how sure", "last")),
         "",
         table([(each.kind, each.name, each.why) for each in found.readers[:_SHOWN]], ("who", "name", "why")),
     ]  # fmt: skip
-    hidden = max(0, len(found.located) - _SHOWN) + found.gaps.more_located
-    if hidden:
-        lines.append(f"{hidden} more copies; `--json` shows more, `--repository`, `--task` or `--person` narrow it")
+    hidden = max(0, len(rows) - _SHOWN), max(0, len(found.readers) - _SHOWN)
+    if any(hidden):
+        lines.append(f"{hidden[0]} more kinds of copies and {hidden[1]} more readers: `--json` shows them")
     refused = sum(flow.refused for flow in found.flows)
     lines += ["", f"{sum(flow.permitted for flow in found.flows)} hops permitted, {refused} refused"]
     return "\n".join([*lines, *_left_out(found)])
+
+
+def _grouped(found: "DataMap") -> list[tuple[str, ...]]:
+    """Return rows of copies of one kind at one target, the most first."""
+    groups: dict[tuple[str, ...], tuple[int, str]] = {}
+    for each in found.located:
+        standing = each.standing
+        key = (
+            each.asset.kind, f"{each.target.kind} {each.target.name}", ", ".join(standing.places[:3]),
+            _few(standing.residency), _evidence(each.evidence, each.contradicted, each.erased),
+        )  # fmt: skip
+        count, last = groups.get(key, (0, ""))
+        groups[key] = (count + 1, max(last, each.last_seen))
+    ordered = sorted(groups.items(), key=lambda group: (-group[1][0], group[0]))
+    return [(key[0], str(count), *key[1:], last[:19]) for key, (count, last) in ordered]
+
+
+def _few(codes: tuple[str, ...]) -> str:
+    return ", ".join(codes[:4]) + (f" and {len(codes) - 4} more" if len(codes) > 4 else "")
 
 
 def _evidence(evidence: str, contradicted: bool, erased: str) -> str:
@@ -94,5 +105,9 @@ def _left_out(found: "DataMap") -> list[str]:
         (gaps.untracked, "decisions are only counted as hops"),
         (gaps.unmatched, "outcomes belong to no decision that is remembered"),
         (gaps.crowded, "assets name more people than is marked, and may name them"),
+        (gaps.more_located, "copies, older than those shown; `--repository`, `--task` or `--person` narrow it"),
     )
-    return [f"LEFT OUT: {count} {words}" for count, words in counts if count]
+    lines = [f"LEFT OUT: {count} {words}" for count, words in counts if count]
+    if any(each.standing.own and "unknown" in each.standing.residency for each in found.located):
+        lines.append("The jurisdiction of an own region is not said: set `[region] jurisdiction` in greylag.toml.")
+    return lines

@@ -11,7 +11,7 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def give(
+def give(  # noqa: PLR0913 - each is an option of the command
     target_kind: Annotated[str, typer.Argument(help="endpoint, chat, forge, host …")],
     target: Annotated[str, typer.Argument(help="Its name in the facts.")],
     role: Annotated[str, typer.Option(help="data-owner, dpo or security: one that you have.")],

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from greylag.adapters.models.port import Restorer
-from greylag.delivery.discharging import Pseudonyms
+from greylag.delivery.governing.discharging import Pseudonyms
 from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.governance.facts import UNKNOWN, FactBase
@@ -14,6 +14,8 @@ from greylag.governance.subjects import mark_of, marks
 
 JSON = "application/json"
 _TEXT = "text/plain"
+#: How much of content is looked at to tell text from other bytes; as git does.
+_LOOKED_AT = 8000
 
 
 class Labels:
@@ -40,11 +42,18 @@ class Labels:
         return label_from(repository, facts, paths=paths)
 
     def of_content(self, content: bytes, base: Label) -> Label:
-        """Return ``base`` joined with what is found in ``content``. Bytes that are no text are not looked into."""
+        """Return ``base`` joined with what is found in ``content``.
+
+        Bytes that are no text (a build) are not looked into: what they are made of was.
+        """
+        if _is_binary(content):
+            return self._with_regimes(base.because("binary"))
         return self._with_regimes(base.joined(label_of_findings(self._scanner.scan_content(content, _TEXT))))
 
     def marks(self, content: bytes, people: Sequence[str] = ()) -> tuple[str, ...]:
         """Return keyed marks of ``people`` and of those whom ``content`` names."""
+        if _is_binary(content):
+            return tuple(sorted(mark_of(each, self._key) for each in people))
         found = marks(self._scanner.scan_content(content, _TEXT), self._key)
         return tuple(sorted({*found, *(mark_of(each, self._key) for each in people)}))
 
@@ -66,3 +75,7 @@ class Labels:
     def _home_origins(self, facts: FactBase) -> tuple[str, ...]:
         place = facts.place(self._home)
         return tuple(sorted(place.jurisdictions)) if place is not None and place.jurisdictions else (UNKNOWN,)
+
+
+def _is_binary(content: bytes) -> bool:
+    return b"\0" in content[:_LOOKED_AT] and not content.startswith((b"\xff\xfe", b"\xfe\xff"))

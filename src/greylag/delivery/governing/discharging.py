@@ -23,8 +23,7 @@ from greylag.governance.labelling import floor_for
 from greylag.governance.policy.obligations import Obligation, Step, parse_obligation
 from greylag.governance.question import Discharged
 from greylag.governance.scanning import Scanner
-from greylag.governance.transformations import Occasion, derived_key, discharge, open_mapping
-from greylag.governance.transformations import Restorer as PseudonymRestorer
+from greylag.governance.transformations import Occasion, PseudonymRestorer, derived_key, discharge, open_mapping
 
 PLATFORM = "platform:greylag"
 #: How many tasks' pseudonyms are kept at hand.
@@ -138,23 +137,15 @@ class Discharger:
         return replace(changed, records=records)
 
     def _occasion(self, hop: Hop, made: Discharge, step: Step) -> Occasion:
-        facts = self._facts()
+        repository = self._repository(hop.repository) if hop.repository else None
         linked = step.name == "link-instead-of-content"
         return Occasion(
             media_type=_media_type(hop, made.content), task_id=hop.task_id, repository=hop.repository,
-            region=hop.asset.origin, by=PLATFORM, floor=self._floor(hop, step, facts), facts=facts,
+            region=hop.asset.origin, by=PLATFORM, facts=self._facts(),
+            floor=floor_for(str(step), made.label, repository) if repository is not None else None,
             key=self._pseudonyms.key_of(hop.task_id),
             parameters={"task": hop.task_id, "link": self._link(hop.task_id)} if linked else {},
         )  # fmt: skip
-
-    def _floor(self, hop: Hop, step: Step, facts: FactBase) -> Label | None:
-        """Return what holds of the asset whatever its content says: the operator's word on repository and paths."""
-        repository = self._repository(hop.repository) if hop.repository else None
-        if repository is None:
-            return None
-        named = [rule for rule in repository.path_rules if f"path:{rule.pattern}" in hop.asset.label.derived_by]
-        said = [Label.of(rule.level, classes=rule.classes, origins=rule.origins) for rule in named]
-        return floor_for(str(step), repository, facts, thread_label=said[0].joined(*said[1:]) if said else None)
 
 
 def _applied(made: Discharge, content: bytes, label: Label, name: str, residual: int) -> Discharge:
