@@ -14,13 +14,20 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "src")]
 
-from bench import enclosing, governing, replaying, startup, whole_task  # noqa: E402 - found only by the path above
+from bench import (  # noqa: E402 - found only by the path above
+    enclosing,
+    governing,
+    replaying,
+    scanning,
+    startup,
+    whole_task,
+)
 from bench.measuring import Figure, Machine  # noqa: E402 - the same
 
 PARTS: dict[str, Callable[[Machine, bool], list[Figure]]] = {
     "startup": startup.measure, "task": whole_task.measure, "ledger": governing.measure_ledger,
     "decision": replaying.measure_path, "replay": replaying.measure_replay, "sandbox": enclosing.measure_sandbox,
-    "gateway": enclosing.measure_gateway,
+    "gateway": enclosing.measure_gateway, "scanner": scanning.measure_scanning,
 }  # fmt: skip
 
 

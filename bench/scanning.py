@@ -74,14 +74,15 @@ def measure_scanning(machine: Machine, quick: bool) -> list[Figure]:
     })  # fmt: skip
     every = scores(scanner)
     lines, found = sum(each.lines for each in every.values()), sum(each.found for each in every.values())
-    wrong = sum(each.wrong for each in every.values())
+    some = next(iter(every.values()))
+    wrong = 100 * sum(each.wrong for each in every.values()) / (some.lines + some.others)
     print(told(every))
-    note = f"{lines} lines with something, {next(iter(every.values())).others} without"
+    note = f"{lines} lines of {some.lines + some.others} hold something"
     return [
         Figure("scan 100 KB of code", "ms", taken["text"], "one pattern", taken["one"]),
         Figure("scan a prompt of 100 KB", "ms", taken["json"], "one pattern", taken["one"]),
         Figure("scanner misses", "%", (100 * (1 - found / lines),) * 2, "none", (0.0,) * 2, note=note),
-        Figure("scanner finds what is not there", "per 100 lines", (100 * wrong / len(every),) * 2, "none", (0.0,) * 2),
+        Figure("scanner finds what is not there", "per 100 lines", (wrong,) * 2, "none", (0.0,) * 2),
     ]
 
 

@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.governance.decision import Decision, entry_of
+from greylag.governance.facts import FactBase, parse_facts
 from greylag.governance.question import Asset, Discharged, Question, Target, Verdict
 
 VAULT = Target("store", "vault:local")
@@ -73,7 +74,7 @@ class SyntheticLedger:
         self.entries.append(json.loads(json.dumps({"at": at, "attempt": 1, "key": key, **entry})))
 
     def task(self, task: str = "task_1", repository: str = "music", *, mark: str = "", seen: bool = True) -> None:
-        """Add what a whole task decides: nine kinds of asset. ``mark`` stands on four of them; ``seen``: with outcomes."""
+        """Add what a whole task decides: nine kinds of asset. ``mark`` is on five of them; ``seen``: with outcomes."""
         marks = (mark,) if mark else ()
         done = "stored" if seen else ""
 
@@ -112,3 +113,72 @@ class SyntheticLedger:
     def bodies(self) -> list[bytes]:
         """The entries as canonical JSON, as the store keeps them."""
         return [json.dumps(each, sort_keys=True, separators=(",", ":")).encode() for each in self.entries]
+
+
+_BASIS = {"source": "a test", "retrieved": "2026-01-01", "status": "in_force", "certainty": "A"}
+
+
+def _row(**values: object) -> dict[str, object]:
+    return {**values, **_BASIS}
+
+
+def _company(kind: str, name: str, processor: str, places: list[str], **more: object) -> dict[str, object]:
+    return _row(
+        kind=kind, name=name, processor=processor, places=places, pinned="anywhere" not in places,
+        trains_by_default=False,
+        max_level="restricted", **more,
+    )  # fmt: skip
+
+
+def facts_for_tests(jurisdiction: str = "DE", day: date = date(2026, 11, 2)) -> FactBase:
+    """Return facts about what `SyntheticLedger` names: own targets in ``jurisdiction``, and a few companies.
+
+    ``endpoint/anthropic`` is in the US and its sub-processor in India, ``endpoint/everywhere`` anywhere,
+    ``endpoint/european`` in any of two countries, ``endpoint/nobody`` has no row.
+    """
+    own = [
+        _company(target.kind, target.name, "", ["local"])
+        for target in (VAULT, CONTROL, SANDBOX, FORGE, CHAT, Target("pool", "bubblewrap@local"))
+    ]
+    companies = [
+        _row(
+            name="Anthropic PBC",
+            legal_entity="Anthropic PBC",
+            seat="US",
+            controlled_by=[{"country": "US", "basis": "CLOUD Act"}],
+        ),
+        _row(name="Cloud Co", legal_entity="Cloud Company Ltd", seat="IN", operates_in=["IN"]),
+        _row(name="Maison", legal_entity="Maison SAS", seat="FR", parents=["Holding"]),
+        _row(name="Holding", legal_entity="Holding Inc.", seat="US"),
+        _row(name="Python Software Foundation", legal_entity="Python Software Foundation", seat="US"),
+    ]
+    targets = [
+        _company(
+            "endpoint", "anthropic", "Anthropic PBC", ["US"], sub_processors=["Cloud Co"], retention_days=30,
+            contracting_entity="Anthropic Ireland, Limited",
+        ),
+        _company("endpoint", "everywhere", "Anthropic PBC", ["anywhere"]),
+        _company("endpoint", "european", "Maison", ["FR", "SE"]),
+        _company("host", "package-index", "Python Software Foundation", ["anywhere"]),
+    ]  # fmt: skip
+    eu = ["DE", "FR", "SE", "IE"]
+    data = {
+        "schema_version": 2,
+        "jurisdiction": [_row(code=code, name=code) for code in (*eu, "US", "IN")],
+        "place": [_row(name="local", jurisdictions=[jurisdiction])],
+        "zone": [_row(name="EU27", members=eu)],
+        "processor": companies,
+        "target": [*own, *targets],
+        "regime": [_row(name="eu-gdpr", title="GDPR", classes=["user"], origins=["zone:EU27"], home=["zone:EU27"])],
+        "mechanism": [
+            _row(
+                name="scc-anthropic", kind="scc", regime="eu-gdpr", processor="Anthropic PBC", importers=["US", "IN"],
+                module="2", assessment="TIA-7", assessed_on="2026-05-01", assessed_by="dpo",
+            )
+        ],
+    }  # fmt: skip
+    return parse_facts(data).as_of(day, day)
+
+
+#: A label that the GDPR follows.
+PERSONAL = Label.of("confidential", classes=("user.contact.email",), origins=("DE",), subjects=3)

@@ -218,16 +218,29 @@ def test_what_was_open_on_an_earlier_day_stays_on_record(home: Path) -> None:
     def basis(day: date, status: str) -> Basis:
         return Basis("a test", day, status, "O", note="because")
 
-    days = [date(2026, 11, 23), date(2026, 11, 25), date(2026, 11, 27)]
-    open_target(home, book_of(home), Opening("host", "pypi.org", "public", basis(days[0], "in_force")))
-    close_target(home, book_of(home), "host", "pypi.org", basis(days[1], "withdrawn"))
-    open_target(home, book_of(home), Opening("host", "pypi.org", "internal", basis(days[2], "in_force")))
+    write(home, "ours.toml", OWN_ROW.replace("2026-01-02", "2020-01-02"))
+    what = ("endpoint", "anthropic")
+    days = [date(2020, 3, 1), date(2020, 4, 1), date(2020, 5, 1)]
+    open_target(home, book_of(home), Opening(*what, "public", basis(days[0], "in_force")))
+    close_target(home, book_of(home), *what, basis(days[1], "withdrawn"))
+    open_target(home, book_of(home), Opening(*what, "internal", basis(days[2], "in_force")))
     book = book_of(home)
     levels = []
-    for day in days:
-        target = book.as_of(days[2], day).target("host", "pypi.org")
+    for day in (date(2020, 2, 1), *days):
+        target = book.as_of(days[2], day).target(*what)
         levels.append(target.max_level if target is not None else "unknown")
-    assert levels == ["public", "closed", "internal"]
+    assert levels == ["closed", "public", "closed", "internal"]
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_platform_from_starting(home: Path) -> None:
+    day = date(2020, 3, 1)
+    late = [OWN_ROW.replace("2026-01-02", each) for each in ("2026-01-02", "2026-02-02", "2019-01-01")]
+    write(home, "ours.toml", late[0] + "".join(each.replace("schema_version = 2", "") for each in late[1:]))
+    book = read_book(load_settings(home, {}), home, (), day)
+    counts = book.as_of(day, day).row("endpoint/anthropic")
+    assert counts is not None
+    assert (counts.basis.known_from, counts.basis.retrieved) == (day, date(2026, 2, 2)), "the one known last"
+    assert len(book.versions("endpoint/anthropic")) == 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import FILE_NAME, Settings
 from greylag.domain.errors import OperatorError
-from greylag.governance.facts import Basis, FactBook, own_target, parse_facts, require_sound
+from greylag.governance.facts import Basis, FactBook, own_target, parse_facts, require_sound, version_of
 from greylag.governance.policy import Pack, parse_pack
 from greylag.governance.scanning import Scanner, parse_rules
 from greylag.governance.world import World
@@ -125,12 +125,12 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def _known_by(book: FactBook, today: date) -> FactBook:
-    """Return ``book`` with no row known later than ``today``."""
+    """Return ``book`` with no row known later than ``today``; of versions that so become one, the one known last."""
     late = {row for row in book.rows if (row.basis.known_from or row.basis.retrieved) > today}
     if not late:
         return book
-    rows = [row for row in book.rows if row not in late]
-    return FactBook((*rows, *(replace(row, basis=replace(row.basis, known_from=today)) for row in late)))
+    rows = [replace(row, basis=replace(row.basis, known_from=today)) if row in late else row for row in book.rows]
+    return FactBook(tuple({version_of(row): row for row in rows}.values()), book.missing)
 
 
 def _settled_on(home: Path, today: date) -> date:

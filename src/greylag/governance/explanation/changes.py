@@ -30,6 +30,8 @@ from greylag.governance.transformations.registry import TRANSFORMATIONS, Transfo
 SUPPOSED = "supposed, to explain a decision"
 MAX_CLASSES = 12
 MAX_CODES = 3
+#: Where the home region is supposed to lie where nothing says anything about it.
+ANY_CODE = "DE"
 #: What a rule may ask to be applied, in words for people.
 APPLIED: Mapping[str, str] = {
     "pseudonymise": "replace what names people by pseudonyms (`pseudonymise`), shown by a re-scan",
@@ -347,6 +349,13 @@ def _jurisdictions(now: Standpoint, literals: Literals) -> Moves:
     place = now.facts.place(now.home)
     if place is None or UNKNOWN not in place.jurisdictions:
         return
-    for code in [each for each in now.asked.label.origins if each not in _NOWHERE][:MAX_CODES]:
+    codes = [each for each in now.asked.label.origins if each not in _NOWHERE][:MAX_CODES]
+    for code in codes:
         words = f'set `jurisdiction = "{code}"` under `[region]` in the settings, if that is where this machine stands'
         yield Change("jurisdiction", words, 25), now.situation.having(Place(place.name, (code,), now.basis()))
+    if not codes:
+        words = (
+            "set `jurisdiction` under `[region]` in the settings to the code of where this machine stands"
+            f" (asked here as if it were {ANY_CODE})"
+        )
+        yield Change("jurisdiction", words, 25), now.situation.having(Place(place.name, (ANY_CODE,), now.basis()))

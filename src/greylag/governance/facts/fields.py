@@ -156,7 +156,9 @@ class Fields:
 
 def is_text(value: object) -> TypeGuard[str]:
     """Whether ``value`` is a text of at most `MAX_TEXT` characters that can be written as UTF-8."""
-    return isinstance(value, str) and len(value) <= MAX_TEXT and not any("\ud800" <= sign <= "\udfff" for sign in value)
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        return False
+    return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def kind_of(item: str) -> str:

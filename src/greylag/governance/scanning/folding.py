@@ -16,6 +16,7 @@ _SAME_LENGTH = (
     | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     | {zero + digit: str(digit) for zero in _ZEROS for digit in range(10)}
 )  # fmt: skip
+_TRANSLATED = re.compile(f"[{''.join(map(chr, sorted(_SAME_LENGTH)))}]")
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _SHRINKING = re.compile(
     rf"[{_INVISIBLE}]|\\u00([2-7][0-9a-fA-F])|%(2[bBdDeE]|40)|&#(?:x([46][0-9a-fA-F])|(6[0-9]));|\\([nrt])"
@@ -44,7 +45,7 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """Return ``text`` made plain."""
-    plain = text if text.isascii() else text.translate(_SAME_LENGTH)
+    plain = text if text.isascii() or not _TRANSLATED.search(text) else text.translate(_SAME_LENGTH)
     if plain.isascii() and "\\" not in plain and "%" not in plain and "&#" not in plain:
         return Folded(plain, plain.lower(), (), ())
     pieces: list[str] = []

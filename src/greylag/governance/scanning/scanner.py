@@ -21,8 +21,10 @@ MAX_FINDINGS = 10_000
 _BEFORE = 64
 _AFTER = 32
 _JUST_BEFORE = 24
-#: Four digits close together, but none in the middle of what is too long to be a number of anybody: a hash.
-_NUMBERS = re.compile(r"(?<![A-Za-z0-9])(?![A-Za-z0-9]{40})[A-Za-z]{0,16}+\d(?:\D{0,4}\d){3}")
+#: Four digits close together.
+_NUMBERS = re.compile(r"\d(?:\D{0,4}\d){3}")
+#: What is too long to be a number of anybody: a hash.
+_HASH = re.compile(r"[A-Za-z0-9]{40,}")
 _BREAK = "\n\x00\n"
 _MAX_KEY = 256
 
@@ -107,7 +109,12 @@ class _View:
 
     @cached_property
     def numbers(self) -> list[tuple[int, int]]:
-        return [found.span() for found in _NUMBERS.finditer(self.folded.text)]
+        spans, hashes = [], [found.span() for found in _HASH.finditer(self.folded.text)]
+        for found in _NUMBERS.finditer(self.folded.text):
+            number = bisect_right(hashes, found.start(), key=lambda span: span[0]) - 1
+            if number < 0 or found.end() > hashes[number][1]:
+                spans.append(found.span())
+        return spans
 
     def regions(self, rule: Rule) -> Iterable[tuple[int, int]]:
         """Return the parts of the text in which all matches of ``rule`` lie, none where there can be none."""
@@ -229,8 +236,8 @@ def _version(rules: tuple[Rule | TableRule, ...]) -> str:
     for rule in rules:
         if isinstance(rule, Rule):
             told.append([
-                rule.id, rule.key, rule.level, rule.pattern.pattern, rule.token, rule.check, rule.needs, rule.context, rule.unless,
-                rule.origin, rule.ignore,
+                rule.id, rule.key, rule.level, rule.pattern.pattern, rule.token, rule.check, rule.needs, rule.context,
+                rule.unless, rule.origin, rule.ignore,
             ])  # fmt: skip
         else:
             groups = [[name, sorted(words)] for name, words in rule.groups]
@@ -244,14 +251,18 @@ def _outermost(found: list[Finding]) -> tuple[Finding, ...]:
     reach: list[Finding] = []
     for each in sorted(found, key=lambda one: (one.start, -one.end)):
         reach = [other for other in reach if other.end > each.start]
-        inside = any(
-            other.end >= each.end and LEVELS.index(other.level) >= LEVELS.index(each.level)
-            and other.value for other in reach  # a table holds finds of its own
-        )  # fmt: skip
+        inside = any(_covers(other, each) for other in reach)
         if not inside:
             kept.append(each)
             reach.append(each)
     return tuple(kept)
+
+
+def _covers(outer: Finding, inner: Finding) -> bool:
+    """Whether a find says nothing that another does not; a table holds finds of its own."""
+    if not outer.value or outer.end < inner.end or LEVELS.index(outer.level) < LEVELS.index(inner.level):
+        return False
+    return (outer.start, outer.end) != (inner.start, inner.end) or not inner.personal or outer.key == inner.key
 
 
 def _decoded(content: bytes) -> tuple[str, bool]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from greylag.domain.ids import derived_id
 from greylag.domain.labels import Label
@@ -20,8 +20,8 @@ class Occasion:
     """For whom and what an obligation is discharged, and under what.
 
     ``floor`` is the label that holds whatever the content says (`greylag.governance.labelling.floor_for`); without
-    one the level stays. ``facts`` let regimes follow the classes that are left; without them regimes stay. ``key`` is the
-    task's (pseudonymise) or the store's (encrypt). ``parameters`` come after those in the obligation, and win.
+    one the level stays. ``facts`` let regimes follow the classes that are left; without them regimes stay. ``key`` is
+    the task's (pseudonymise) or the store's (encrypt). ``parameters`` win over those in the obligation.
     """
 
     media_type: str
@@ -79,12 +79,11 @@ def discharge(obligation: str, content: bytes, label: Label, scanner: Scanner, o
     everything. Raises RequestRefused ``GL-TRANSFORM-001`` to ``GL-TRANSFORM-006`` for content or parameters that
     can't be worked with, OperatorError ``GL-TRANSFORM-010`` for a key of the wrong length.
     """
-    name, parameters = parse_parameters(obligation)
+    name, written = parse_parameters(obligation)
+    occasion = replace(occasion, parameters={**written, **occasion.parameters})
     transformation = TRANSFORMATIONS[name]
     before = scanner.scan_content(content, occasion.media_type)
-    done = transformation.apply(
-        content, occasion.media_type, before, key=occasion.key, parameters={**parameters, **occasion.parameters}
-    )
+    done = transformation.apply(content, occasion.media_type, before, key=occasion.key, parameters=occasion.parameters)
     media_type = transformation.gives or occasion.media_type
     after = Findings((), True) if transformation.opaque else scanner.scan_content(done.content, media_type)
     left = after.within(*transformation.scope) if transformation.scope else after.found
@@ -112,15 +111,10 @@ def _recorded(
         "kind": "declassification", "declassification_id": number, "task_id": occasion.task_id,
         "repository": occasion.repository, "region": occasion.region,
         "transformation": f"{transformation.name}@{transformation.version}",
-        "parameters": {**transformation.parameters, **_shown(transformation, occasion)},
+        "parameters": {**transformation.parameters, **occasion.parameters},
         "before": label_entry(before), "after": label_entry(after), "input_digest": given, "output_digest": made,
         "scanner_version": scanner.version, "residual_findings": 0, "by": occasion.by,
     }, after  # fmt: skip
-
-
-def _shown(transformation: Transformation, occasion: Occasion) -> dict[str, str]:
-    known = {*transformation.parameters, *transformation.accepts}
-    return {name: value for name, value in occasion.parameters.items() if name in known}
 
 
 def _plain(label: Label) -> tuple[object, ...]:

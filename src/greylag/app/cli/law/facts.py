@@ -115,8 +115,8 @@ def open_command(
     document = {"row": target.row, "max_level": level, "before": target.max_level, **_judged(base, target.row)}
     emit(
         document, as_json,
-        lambda _: f"`{target.row}` may have data up to `{level}`, where the packs permit it, once the platform starts"
-        f" again\n{_lines(_judged(base, target.row))}",
+        lambda _: f"`{target.row}` may have data up to `{level}`; a running platform takes it within"
+        f" seconds\n{_lines(_judged(base, target.row))}",
     )  # fmt: skip
     if document["certainty"] == "K":
         note(f"what is known of `{target.row}` is unchecked or stale: read `greylag facts show {target.row}` first.")
@@ -134,7 +134,31 @@ def close(
     basis = Basis("`greylag facts close`", _today(), "withdrawn", "O", note=because)
     found = close_target(home, _book(), kind, name, basis)
     document = {"row": f"{kind}/{name}", "max_level": "closed", "before": found.max_level}
-    emit(document, as_json, lambda _: f"`{kind}/{name}` is closed once the platform starts again")
+    emit(document, as_json, lambda _: f"`{kind}/{name}` is closed; a running platform takes it within seconds")
+
+
+@app.command()
+def confirm(
+    row: Annotated[str, typer.Argument(help="Its name, as `greylag facts show` lists it: place/aws:operations.")],
+    source: Annotated[str, typer.Option(help="What it was checked against: a document and its day.")],
+    months: Annotated[int, typer.Option(min=1, max=24, help="When somebody looks again.")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Say that a fact was checked here: it counts as the operator's word, from today on."""
+    from datetime import timedelta  # noqa: PLC0415 - keeps `--help` fast
+
+    from greylag.app.install.confirming import confirm_row  # noqa: PLC0415 - keeps `--help` fast
+
+    _, home = _settings()
+    today = _today()
+    review_by = today + timedelta(days=30 * months)
+    before = confirm_row(home, _book(), row, source=source, today=today, review_by=review_by)
+    document = {"row": row, "before": before.basis.certainty, "certainty": "O", "review_by": str(review_by)}
+    emit(
+        document, as_json,
+        lambda _: f"`{row}`: {CERTAIN[before.basis.certainty]} until now, the operator's own word from today on;"
+        f" to be looked at again by {review_by}",
+    )  # fmt: skip
 
 
 def _settings() -> "tuple[Settings, Path]":
