@@ -85,8 +85,8 @@ class Hall:
 
     def grant(self, **changes: Any) -> RunGrant:
         grant = RunGrant(
-            task_id="task_1", run_id=f"run_{next(self.numbers)}", region="eu", endpoint=ENDPOINT, label=Label("internal"),
-            cap_usd_micros=5_000_000, spent_usd_micros=0, max_calls=50, on_turn=self.keep,
+            task_id="task_1", run_id=f"run_{next(self.numbers)}", region="eu", endpoint=ENDPOINT,
+            label=Label("internal"), cap_usd_micros=5_000_000, spent_usd_micros=0, max_calls=50, on_turn=self.keep,
         )  # fmt: skip
         return replace(grant, **changes)
 
