@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from greylag.app.cli.context import _home
 from greylag.app.cli.main import app
-from greylag.app.install.worlds import keep_world, read_world
+from greylag.app.install.law.worlds import keep_world, read_world
 from greylag.app.whatif.archive import Selection
 from greylag.app.whatif.example import made_up_world, make_example
 from greylag.app.whatif.files import read_drill, shipped_drills
