@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from greylag.domain.repository import LEVELS, Environment, Repository
+from greylag.domain.labels import LEVELS
+from greylag.domain.repository import Environment, Repository
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
