@@ -83,7 +83,7 @@ def measure_replay(machine: Machine, quick: bool) -> list[Figure]:
         taken = rounds(machine, 2 if quick else 5, {"replay": replayed, "decode": decoded})
     note = f"{count} decisions on one core, in two worlds each; 100 µs are 10 000 a second"
     limit = None if quick else 100.0  # few decisions are hardly more than the first of each kind
-    return [Figure("replay, one decision", "µs", taken["replay"], "JSON decoding alone", taken["decode"], 100.0, note)]
+    return [Figure("replay, one decision", "µs", taken["replay"], "JSON decoding alone", taken["decode"], limit, note)]
 
 
 def measure_path(machine: Machine, quick: bool) -> list[Figure]:

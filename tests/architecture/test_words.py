@@ -99,9 +99,6 @@ def test_decisions_have_the_same_parts(heading: str) -> None:
     assert [page.name for page in pages if f"\n## {heading}" not in page.read_text(encoding="utf-8")] == []
 
 
-COMMAND = re.compile(r"(?:`|^|\$ |\n)(?:\.venv/bin/)?greylag ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
-
-
 def test_the_commands_in_the_documents_exist() -> None:
     """Each `greylag noun verb` and `make target` that a page shows is a command of today."""
     reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -111,7 +108,9 @@ def test_the_commands_in_the_documents_exist() -> None:
     missing = set()
     for page in documents():
         text = page.read_text(encoding="utf-8")
-        for first, second in COMMAND.findall(text):
+        for first, second in re.findall(
+            r"(?:`|^|\$ |\n)(?:\.venv/bin/)?greylag ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", text
+        ):
             command = f"{first} {second}" if first in groups else first
             if first in groups and not second:
                 continue

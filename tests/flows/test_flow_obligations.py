@@ -52,16 +52,13 @@ PEOPLE = "account,sort_code,date,amount,currency,type\n" + "".join(
     for number in range(60)
 )
 MAIL = "marigold.quince@firstbank.example.com"
+ADDS = {"say": "Adding.", "tools": [{"name": "shell", "command": "sed -i 's/a - b/a + b/' calc.py"}]}
 CASSETTES = {
-    "sums": {"v": 1, "name": "sums", "when": "totals differ", "side": {"say": "sums"}, "scenes": [{"prompt": "", "turns": [
-        {"say": "Adding.", "tools": [{"name": "shell", "command": "sed -i 's/a - b/a + b/' calc.py"}]},
-        {"say": "It adds now."},
-    ]}]},
-    "mail": {"v": 1, "name": "mail", "when": "says that adding subtracts", "side": {"say": "mail"},
-        "scenes": [{"prompt": "", "turns": [
-        {"say": "Adding.", "tools": [{"name": "shell", "command": "sed -i 's/a - b/a + b/' calc.py"}]},
-        {"say": "It adds now."},
-    ]}]},
+    name: {
+        "v": 1, "name": name, "when": words, "side": {"say": name},
+        "scenes": [{"prompt": "", "turns": [ADDS, {"say": "It adds now."}]}],
+    }
+    for name, words in (("sums", "totals differ"), ("mail", "says that adding subtracts"))
 }  # fmt: skip
 
 

@@ -29,9 +29,9 @@ from greylag.app.importing import Incoming, import_repository
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.home import prepare_home, read_operator_token
 from greylag.app.install.keys import public_bytes, region_key, signing_key
-from greylag.app.install.lawbook import read_scanner
+from greylag.app.install.law.lawbook import read_scanner
+from greylag.app.install.law.statutes import LivePolicy
 from greylag.app.install.models import Models, choose_models
-from greylag.app.install.statutes import LivePolicy
 from greylag.app.install.tools import Tools, find_claude
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment

@@ -38,7 +38,7 @@ from greylag.adapters.vault.conformance import checks as vault_checks
 from greylag.app.bootstrap import open_stores
 from greylag.app.example import example_settings
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_pack, read_scanner, read_world, shipped_library
+from greylag.app.install.law.lawbook import read_pack, read_scanner, read_world, shipped_library
 from greylag.app.install.shipped import shipped
 from greylag.app.install.tools import find_claude, find_venv
 from greylag.app.server import bind

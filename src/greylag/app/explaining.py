@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from greylag.adapters.store.port import LedgerStore
-from greylag.app.install.worlds import read_world
+from greylag.app.install.law.worlds import read_world
 from greylag.domain.errors import GreylagError, RequestRefused
 from greylag.domain.labels import LEVELS, Label
 from greylag.domain.stages import Stage
@@ -28,6 +28,7 @@ _PAGE = 1000
 MAX_SCANNED = 50_000
 MAX_DECISIONS = 2000
 MAX_ITEMS = 64
+MAX_WORLDS = 4
 #: Clocks are set back now and then; entries are in order, their times nearly so.
 _SLACK = timedelta(minutes=10)
 _USUAL_PRINCIPALS = {
@@ -111,28 +112,49 @@ def _time_of(document: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(document["at"]).replace("Z", "+00:00"))
 
 
-def explain_recorded(current: CedarPolicy, home: Path, decision: Decision) -> Recorded:
-    """Return ``decision`` explained under the world it was made in, or under ``current`` where that can't be had."""
-    notes: list[str] = []
-    policy, world = current, "recorded"
-    if decision.verdict.policy_version != current.version:
-        try:
-            kept = read_world(home, decision.verdict.policy_version)
-            policy = kept.policy(today=decision.question.at.date())
-        except GreylagError as error:
-            world = "current"
-            notes.append(f"the world it was decided in can't be had, so this is asked under today's: {error.message}")
-    explanation = explain(policy, decision.question)
-    reproduced = world == "recorded" and explanation.verdict == decision.verdict
-    if world == "recorded" and not reproduced:
-        notes.append("asking again in the recorded world does NOT give the recorded answer word for word; report this")
-    if world == "current" and explanation.verdict.permitted is not decision.verdict.permitted:
-        notes.append("today the answer is another one than was recorded")
-    if world == "recorded" and policy is not current:
-        today = current.decide(decision.question)
-        if today.permitted is not decision.verdict.permitted:
+class Explainer:
+    """Explains recorded decisions of one install, each under the world it was made in; keeps the worlds it has read."""
+
+    def __init__(self, current: CedarPolicy, home: Path) -> None:
+        self._current = current
+        self._home = home
+        self._kept: dict[str, CedarPolicy | GreylagError] = {}
+
+    def explain(self, decision: Decision) -> Recorded:
+        """Return ``decision`` explained under its world, or under today's where that can't be had, which it says."""
+        found = self._policy_of(decision)
+        policy = found if isinstance(found, CedarPolicy) else self._current
+        explanation = explain(policy, decision.question)
+        recorded = decision.verdict.permitted
+        if isinstance(found, GreylagError):
+            notes = [f"the world it was decided in can't be had, so this is asked under today's: {found.message}"]
+            if explanation.verdict.permitted is not recorded:
+                notes.append("today the answer is another one than was recorded")
+            return Recorded(decision, explanation, "current", False, tuple(notes))
+        notes = []
+        reproduced = explanation.verdict == decision.verdict
+        if not reproduced:
+            notes.append(
+                "asking again in the recorded world does NOT give the recorded answer word for word: report this"
+            )
+        today = self._current.decide(decision.question)
+        if today.permitted is not recorded:
             notes.append(f"under today's rules and facts the answer would be {'yes' if today.permitted else 'no'}")
-    return Recorded(decision, explanation, world, reproduced, tuple(notes))
+        return Recorded(decision, explanation, "recorded", reproduced, tuple(notes))
+
+    def _policy_of(self, decision: Decision) -> CedarPolicy | GreylagError:
+        version = decision.verdict.policy_version
+        if version == self._current.version:
+            return self._current
+        if version not in self._kept:
+            if len(self._kept) >= MAX_WORLDS:
+                self._kept.clear()
+            try:
+                world = read_world(self._home, version)
+                self._kept[version] = world.policy(today=decision.question.at.date())
+            except GreylagError as error:
+                self._kept[version] = error
+        return self._kept[version]
 
 
 def recorded_document(found: Recorded) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from greylag.adapters.engine.port import Engine
 from greylag.adapters.store.port import Directory
 from greylag.app.importing import Incoming
-from greylag.app.install.statutes import LivePolicy
+from greylag.app.install.law.statutes import LivePolicy
 from greylag.app.settings import Settings
 from greylag.delivery.cell import Cell
 from greylag.delivery.desk import Desk

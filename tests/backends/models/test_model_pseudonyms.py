@@ -19,8 +19,8 @@ from models_stage import ENDPOINT, MODEL, ListLedger, RealClock, Stub, anthropic
 from greylag.adapters.models.conformance import post
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import RunGrant, TurnReceipt
-from greylag.app.install.lawbook import read_scanner
-from greylag.app.install.statutes import LivePolicy
+from greylag.app.install.law.lawbook import read_scanner
+from greylag.app.install.law.statutes import LivePolicy
 from greylag.app.settings import RegionSettings, Settings
 from greylag.delivery.governing.discharging import Discharger, Pseudonyms
 from greylag.delivery.governing.labelling import Labels

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from greylag.app.cli.main import app
-from greylag.app.install.lawbook import fact_files, read_book
-from greylag.app.install.openings import close_target, open_target
+from greylag.app.install.law.lawbook import fact_files, read_book
+from greylag.app.install.law.openings import close_target, open_target
 from greylag.app.settings import Settings, load_settings
 from greylag.domain.errors import GreylagError, OperatorError, RequestRefused
 from greylag.governance.facts import Basis, FactBook, Opening

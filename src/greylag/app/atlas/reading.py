@@ -18,8 +18,8 @@ from greylag.adapters.store.port import Directory, LedgerStore
 from greylag.app.bootstrap import open_stores, places_of
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.keys import region_key
-from greylag.app.install.lawbook import read_book
-from greylag.app.install.worlds import read_world
+from greylag.app.install.law.lawbook import read_book
+from greylag.app.install.law.worlds import read_world
 from greylag.app.settings import Settings, home_folder, load_settings
 from greylag.domain.errors import IntegrityError, OperatorError, RequestRefused
 from greylag.governance.datamap import DataMap, PersonRoles, Query, Trails, map_of

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from greylag.domain.errors import GreylagError, RequestRefused
+from greylag.domain.errors import GreylagError, PolicyRefused, RequestRefused
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 As = Annotated[str, typer.Option("--as", metavar="NAME", help="The person this counts as (default: your login name).")]
@@ -40,6 +40,7 @@ class RemoteRefusal(GreylagError):
             body.get("message", "no message"),
             body.get("remedy", "run `greylag doctor`."),
         )
+        self.decision_id = body.get("decision_id", "")
         self.exit_code = 3 if status == 451 else 2 if status < 500 else 1  # type: ignore[misc]  # per answer
 
 
@@ -78,13 +79,16 @@ def table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> str:
 
 
 def report(error: GreylagError, as_json: bool) -> int:
-    """Print ``error`` with code and next step; return the exit code."""
+    """Print ``error`` with code and next step, and the way to why for a decision; return the exit code."""
+    decision = error.decision_id if isinstance(error, RemoteRefusal | PolicyRefused) else ""
     if as_json:
-        body = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        body = {"code": error.code, "message": error.message, "remedy": error.remedy, "decision_id": decision}
         sys.stdout.write(json.dumps({"error": body}, indent=2, ensure_ascii=False) + "\n")
     else:
         note(f"{error.code}: {error.message}")
         note(f"  next: {error.remedy}")
+        if decision:
+            note(f"  why: greylag policy explain {decision}")
     return error.exit_code
 
 

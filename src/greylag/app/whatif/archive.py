@@ -10,7 +10,7 @@ import orjson
 
 from greylag.adapters.store.opening import Control
 from greylag.adapters.store.port import LedgerStore
-from greylag.app.install.worlds import read_world
+from greylag.app.install.law.worlds import read_world
 from greylag.domain.errors import GreylagError, IntegrityError, RequestRefused
 from greylag.domain.states import BuildStatus
 from greylag.domain.task import Task

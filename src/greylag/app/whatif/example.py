@@ -17,8 +17,8 @@ from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.bootstrap import open_stores, places_of
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.home import prepare_home
-from greylag.app.install.lawbook import read_world
-from greylag.app.install.worlds import keep_world
+from greylag.app.install.law.lawbook import read_world
+from greylag.app.install.law.worlds import keep_world
 from greylag.app.settings import FILE_NAME, ModelSettings, RegionSettings, Settings
 from greylag.domain import events as ev
 from greylag.domain.clock import Clock

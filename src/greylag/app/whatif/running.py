@@ -7,7 +7,7 @@ from typing import Any
 
 from greylag.app.bootstrap import open_stores
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_packs
+from greylag.app.install.law.lawbook import read_packs
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings, home_folder, load_settings
 from greylag.app.whatif.archive import (

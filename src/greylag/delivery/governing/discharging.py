@@ -84,8 +84,8 @@ class Discharger:
     def discharge(self, hop: Hop, content: bytes, obligations: tuple[str, ...]) -> Discharge | None:
         """Return what became of ``content``, None where one of ``obligations`` can't be met."""
         made = Discharge(content, hop.asset.label, Discharged())
-        for text in obligations:
-            step = self._chosen(hop, made, parse_obligation(text))
+        for obligation in _fewest([parse_obligation(text) for text in obligations]):
+            step = self._chosen(hop, made, obligation)
             if step is None:
                 return None
             made = step
@@ -147,6 +147,14 @@ class Discharger:
             key=self._pseudonyms.key_of(hop.task_id),
             parameters={"task": hop.task_id, "link": self._link(hop.task_id)} if linked else {},
         )  # fmt: skip
+
+
+def _fewest(obligations: Sequence[Obligation]) -> list[Obligation]:
+    """Return what has to be done: an obligation with a choice is met by what another one leaves no choice about."""
+    needed = {str(each.choices[0]) for each in obligations if len(each.choices) == 1}
+    return [
+        each for each in obligations if len(each.choices) == 1 or not needed & {str(choice) for choice in each.choices}
+    ]
 
 
 def _applied(made: Discharge, content: bytes, label: Label, name: str, residual: int) -> Discharge:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from greylag.governance.datamap.readers import PersonRoles, who_can_read
 from greylag.governance.datamap.records import Declassified, Entry
 from greylag.governance.datamap.standing import Standings
-from greylag.governance.datamap.trails import Erasure, Hopped, Limits, Trail, Trails, erasure_of, reads
+from greylag.governance.datamap.trails import Erasure, Hopped, Limits, Trail, Trails, erasure_of
 from greylag.governance.datamap.values import (
     DECLARED,
     OBSERVED,
@@ -103,7 +103,7 @@ def _located(trails: Trails, trail: Trail, standings: Standings) -> Located:
     standing = standings.of(trail.target)
     evidence, contradicted = evidence_of(trail, standing, standings)
     return Located(
-        asset=_named(trails, trail),
+        asset=trails.asset(trail),
         label=trail.label,
         target=trail.target,
         standing=standing,
@@ -111,13 +111,13 @@ def _located(trails: Trails, trail: Trail, standings: Standings) -> Located:
         first_seen=trail.first,
         last_seen=trail.last,
         times=trail.times,
-        decisions=tuple(trail.decisions),
+        decisions=trail.decisions,
         evidence=evidence,
         arrived=trail.arrived,
         observed_place=trail.place,
         contradicted=contradicted,
         erased=_erased(erasure_of(trails, trail)),
-        retain_days=trails.retained.get((trail.asset.task_id, trail.target)),
+        retain_days=trails.retained.get((trail.task_id, trail.target)),
         subjects=tuple(sorted(trail.subjects)),
     )
 
@@ -128,29 +128,24 @@ def _erased(erasure: Erasure | None) -> str:
     return OBSERVED if erasure.seen else DECLARED
 
 
-def _named(trails: Trails, trail: Trail) -> AssetName:
-    asset = trail.asset
-    return AssetName(asset.kind, asset.digest, asset.task_id, trails.repository(asset))
-
-
 def _step(trails: Trails, hop: Hopped, trail: Trail) -> Step:
-    decided = hop.decided
+    shape = hop.shape
     return Step(
-        asset=_named(trails, trail), stage=decided.stage, action=decided.action, principal=decided.principal,
-        origin=decided.origin, target=decided.target, at=decided.at, decision_id=decided.decision_id,
-        permitted=decided.permitted, rules=decided.rules, outcome=hop.outcome, observed_place=hop.place,
-        reads=reads(decided), own=not decided.task_id,
+        asset=trails.asset(trail), stage=shape.stage, action=shape.action, principal=shape.principal,
+        origin=shape.origin, target=trail.target, at=hop.at, decision_id=hop.decision_id, permitted=shape.permitted,
+        rules=shape.rules, outcome=hop.outcome, observed_place=hop.place, reads=shape.reads, own=shape.own,
         index=hop.number - 1,
     )  # fmt: skip
 
 
 def _coverage(trails: Trails, here: Iterable[Trail], standings: Standings) -> Coverage:
-    weakest: dict[AssetName, int] = {}
+    weakest: dict[tuple[str, str, str], int] = {}
     for trail in here:
         if erasure_of(trails, trail) is not None:
             continue
         strength = _STRENGTH[evidence_of(trail, standings.of(trail.target), standings)[0]]
-        weakest[trail.asset] = min(strength, weakest.get(trail.asset, strength))
+        name = (trail.kind, trail.digest, trail.task_id or f"repository:{trail.repository}")
+        weakest[name] = min(strength, weakest.get(name, strength))
     values = list(weakest.values())
     return Coverage(len(values), values.count(2), values.count(1), values.count(0))
 
@@ -175,9 +170,8 @@ def _flows(trails: Trails, found: Iterable[Trail], query: Query, standings: Stan
     if query.everything:
         counts = {key: list(each) for key, each in trails.overflow.items()}
     for trail in found:
-        for (stage, origin), each in trail.flows.items():
-            key = (stage, trail.asset.kind, origin, trail.target, not trail.asset.task_id)
-            total = counts.setdefault(key, [0, 0, 0])
+        for (stage, origin), *each in trail.flows:
+            total = counts.setdefault((stage, trail.kind, origin, trail.target, not trail.task_id), [0, 0, 0])
             for index in range(3):
                 total[index] += each[index]
     flows = [

@@ -176,6 +176,6 @@ def _number(data: Entry, name: str) -> int:
 
 def _texts(data: Entry, name: str) -> tuple[str, ...]:
     value = data.get(name)
-    if not isinstance(value, list | tuple):
+    if not value or not isinstance(value, list | tuple):
         return ()
-    return tuple(item[:MAX_TEXT] for item in value[:MAX_ITEMS] if isinstance(item, str))
+    return tuple([item[:MAX_TEXT] for item in value[:MAX_ITEMS] if isinstance(item, str)])

@@ -7,6 +7,7 @@ does not fit is counted, so that a map can say what it leaves out.
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from greylag.domain.labels import Label
 from greylag.governance.datamap.records import Decided, Declassified, Entry, Observed, read_entry
@@ -28,6 +29,8 @@ _KEPT_DECISIONS = 8
 _KEPT_STEPS = 32
 _KEPT_PEOPLE = 128
 
+Shared = TypeVar("Shared")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -39,28 +42,48 @@ class Limits:
     names: int = 200_000
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What many hops share, kept once: how, by whom, from where, and with which answer."""
+
+    stage: str
+    action: str
+    principal: str
+    origin: str
+    permitted: bool
+    rules: tuple[str, ...]
+    moves: bool
+    reads: bool
+    own: bool
+
+
 class Hopped:
-    """One hop on a trail; ``outcome`` and ``place`` are filled when the ledger tells."""
+    """One hop on a trail; ``outcome`` and ``place`` are filled when the ledger tells. ``number`` counts from 1."""
 
-    __slots__ = ("decided", "number", "outcome", "place")
+    __slots__ = ("at", "decision_id", "number", "outcome", "place", "shape")
 
-    def __init__(self, decided: Decided, number: int) -> None:
-        self.decided = decided
-        self.number = number  # its place in the ledger's order
+    def __init__(self, decided: Decided, shape: Shape, number: int) -> None:
+        self.at = decided.at
+        self.decision_id = decided.decision_id
+        self.shape = shape
+        self.number = number
         self.outcome = ""
         self.place = ""
 
 
 class Trail:
-    """One asset at one target, as far as the ledger has been read."""
+    """One asset at one target, as far as the ledger has been read. ``flows`` counts by (stage, origin)."""
 
     __slots__ = (
-        "arrived", "asset", "decisions", "first", "flows", "label", "last", "left", "place", "principals", "region",
-        "steps", "subjects", "target", "times",
+        "arrived", "decisions", "digest", "first", "flows", "kind", "label", "last", "left", "place", "principals",
+        "region", "repository", "steps", "subjects", "target", "task_id", "times",
     )  # fmt: skip
 
-    def __init__(self, asset: AssetName, decided: Decided) -> None:
-        self.asset = asset
+    def __init__(self, decided: Decided) -> None:
+        self.kind = decided.kind
+        self.digest = decided.digest
+        self.task_id = decided.task_id
+        self.repository = "" if decided.task_id else decided.repository
         self.target: Target = decided.target
         self.label: Label = decided.label
         self.region = decided.region
@@ -68,11 +91,12 @@ class Trail:
         self.times = self.left = 0  # permitted moves, and those of them which are not known to have stayed
         self.arrived = False
         self.place = ""
-        self.decisions: list[str] = []
-        self.subjects: set[str] = set()
-        self.principals: set[str] = set()
-        self.steps: deque[Hopped] = deque(maxlen=_KEPT_STEPS)
-        self.flows: dict[tuple[str, str], list[int]] = {}  # (stage, origin): permitted, refused, arrived
+        # Tuples, as nearly every trail has one of each: a million of them have to fit.
+        self.decisions: tuple[str, ...] = ()
+        self.subjects: tuple[str, ...] = ()
+        self.principals: tuple[str, ...] = ()
+        self.steps: tuple[Hopped, ...] = ()
+        self.flows: tuple[tuple[tuple[str, str], int, int, int], ...] = ()  # permitted, refused, arrived
 
     @property
     def located(self) -> bool:
@@ -87,6 +111,15 @@ class Trail:
     def names_any(self, people: frozenset[str]) -> bool:
         """Whether one of ``people`` is a subject of the asset, or asked for one of its hops other than a reading."""
         return not people.isdisjoint(self.subjects) or not people.isdisjoint(self.principals)
+
+    def count(self, way: tuple[str, str], *, permitted: int = 0, refused: int = 0, arrived: int = 0) -> None:
+        """Add hops by ``way``, a stage and an origin."""
+        for index, (name, p, r, a) in enumerate(self.flows):
+            if name == way:
+                changed = (name, p + permitted, r + refused, a + arrived)
+                self.flows = (*self.flows[:index], changed, *self.flows[index + 1 :])
+                return
+        self.flows = (*self.flows, (way, permitted, refused, arrived))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +142,8 @@ class Trails:
         self._limits = limits or Limits()
         self._trails: dict[tuple[str, str, str, Target], Trail] = {}
         self._waiting: OrderedDict[str, tuple[Trail | None, Hopped]] = OrderedDict()
+        self._erasing: dict[str, Decided] = {}
+        self._pool: dict[object, object] = {}
         self._steps = 0
         self.entries = self.unread = self.untracked = self.older_steps = self.unmatched = 0
         self.overflow: dict[tuple[str, str, str, Target, bool], list[int]] = {}
@@ -134,17 +169,19 @@ class Trails:
     def trails(self, query: Query) -> Iterator[Trail]:
         """Yield the trails that ``query`` asks for."""
         for trail in self._trails.values():
-            if self._asked_for(query, trail.asset) and (not query.people or trail.names_any(query.people)):
+            if self._asked_for(query, trail) and (not query.people or trail.names_any(query.people)):
                 yield trail
 
-    def repository(self, asset: AssetName) -> str:
-        """Return the repository an asset belongs to, also where it became known only later; empty for none."""
-        return asset.repository or self.repository_of.get(asset.task_id, "")
+    def asset(self, trail: Trail) -> AssetName:
+        """Return what ``trail`` is about, with its repository also where that became known only later."""
+        repository = trail.repository or self.repository_of.get(trail.task_id, "")
+        return AssetName(trail.kind, trail.digest, trail.task_id, repository)
 
-    def _asked_for(self, query: Query, asset: AssetName) -> bool:
-        if query.task_id and asset.task_id != query.task_id:
+    def _asked_for(self, query: Query, trail: Trail) -> bool:
+        if query.task_id and trail.task_id != query.task_id:
             return False
-        return not query.repository or self.repository(asset) == query.repository
+        known = trail.repository or self.repository_of.get(trail.task_id, "")
+        return not query.repository or known == query.repository
 
     def _skipped(self, decided: Decided) -> bool:
         only = self._only
@@ -159,58 +196,83 @@ class Trails:
         if self._skipped(decided):
             return
         if decided.decision_id in self._waiting:  # asked again under the same id: the hop is there already
-            trail = self._waiting[decided.decision_id][0]
-            if trail is not None:
-                trail.last = max(trail.last, decided.at)
+            again = self._waiting[decided.decision_id][0]
+            if again is not None:
+                again.last = max(again.last, decided.at)
             return
-        hop = Hopped(decided, self.entries)
+        hop = Hopped(decided, self._shape(decided), self.entries)
         trail = self._trail(decided)
         if trail is None:
-            self._count(self.overflow.setdefault(_flow_key(decided), [0, 0, 0]), decided)
+            self.overflow.setdefault(_flow_key(decided), [0, 0, 0])[not decided.permitted] += 1
         else:
-            self._walked(trail, hop)
+            self._walked(trail, decided, hop)
         if decided.stage == "retain":
             self._retained(decided)
         self._waiting[decided.decision_id] = (trail, hop)
         if len(self._waiting) > self._limits.waiting:
-            self._waiting.popitem(last=False)
+            self._erasing.pop(self._waiting.popitem(last=False)[0], None)
+
+    def _shape(self, decided: Decided) -> Shape:
+        return self._shared(
+            Shape(
+                decided.stage, decided.action, decided.principal, decided.origin, decided.permitted, decided.rules,
+                moves(decided), reads(decided), not decided.task_id,
+            )
+        )  # fmt: skip
+
+    def _shared(self, value: Shared) -> Shared:
+        """Return the one object that stands for all equal to ``value``, so that each is kept once."""
+        found = self._pool.get(value)
+        if found is None:
+            if len(self._pool) >= self._limits.names:
+                self._pool.clear()
+            self._pool[value] = found = value
+        return found  # type: ignore[return-value]  # equal to a value of this type, and put in as one
 
     def _trail(self, decided: Decided) -> Trail | None:
         home = decided.task_id or f"repository:{decided.repository}"
-        key = (decided.kind, decided.digest, home, decided.target)
-        found = self._trails.get(key)
+        target = self._shared(decided.target)
+        found = self._trails.get((decided.kind, decided.digest, home, target))
         if found is None:
             if len(self._trails) >= self._limits.trails:
                 self.untracked += 1
                 if len(self.overflow) >= self._limits.names:
                     self.overflow.pop(next(iter(self.overflow)))
                 return None
-            repository = "" if decided.task_id else decided.repository
-            found = Trail(AssetName(decided.kind, decided.digest, decided.task_id, repository), decided)
-            self._trails[key] = found
+            found = Trail(decided)
+            found.target, found.label = target, self._shared(decided.label)
+            found.kind, found.region = self._shared(decided.kind), self._shared(decided.region)
+            found.task_id = self._shared(decided.task_id)
+            home = found.task_id or home
+            self._trails[found.kind, found.digest, home, target] = found
         return found
 
-    def _walked(self, trail: Trail, hop: Hopped) -> None:
-        decided = hop.decided
-        self._count(trail.flows.setdefault((decided.stage, decided.origin), [0, 0, 0]), decided)
+    def _walked(self, trail: Trail, decided: Decided, hop: Hopped) -> None:
+        way = self._shared((decided.stage, decided.origin))
+        trail.count(way, permitted=decided.permitted, refused=not decided.permitted)
         trail.last = max(trail.last, decided.at)
-        if len(trail.principals) < _KEPT_PEOPLE and not reads(decided):
-            trail.principals.add(decided.principal)
-        trail.subjects.update(decided.subjects[: _KEPT_PEOPLE - len(trail.subjects)])
-        if decided.permitted and moves(decided):
+        if not hop.shape.reads and hop.shape.principal not in trail.principals and len(trail.principals) < _KEPT_PEOPLE:
+            trail.principals = self._shared((*trail.principals, hop.shape.principal))
+        new = [mark for mark in decided.subjects if mark not in trail.subjects]
+        if new:
+            trail.subjects = self._shared((*trail.subjects, *new)[:_KEPT_PEOPLE])
+        if decided.permitted and hop.shape.moves:
             trail.times += 1
             trail.left += 1
-            trail.label = decided.label
+            trail.label = self._shared(decided.label)
             if len(trail.decisions) < _KEPT_DECISIONS:
-                trail.decisions.append(decided.decision_id)
-        if self._steps >= self._limits.steps and len(trail.steps) < _KEPT_STEPS:
+                trail.decisions = (*trail.decisions, decided.decision_id)
+        self._keep_step(trail, hop)
+
+    def _keep_step(self, trail: Trail, hop: Hopped) -> None:
+        if len(trail.steps) >= _KEPT_STEPS:
             self.older_steps += 1
-            return
-        if len(trail.steps) == _KEPT_STEPS:
+            trail.steps = (*trail.steps[1:], hop)
+        elif self._steps >= self._limits.steps:
             self.older_steps += 1
         else:
             self._steps += 1
-        trail.steps.append(hop)
+            trail.steps = (*trail.steps, hop)
 
     def _retained(self, decided: Decided) -> None:
         """Note a decided retention or erasure; a refused retention erases at once (what the platform then does)."""
@@ -222,6 +284,8 @@ class Trails:
                 return
         elif not decided.permitted or not decided.action.startswith(_ERASING):
             return
+        else:
+            self._erasing[decided.decision_id] = decided
         self._erased(decided, seen=False)
 
     def _erased(self, decided: Decided, *, seen: bool) -> None:
@@ -234,22 +298,19 @@ class Trails:
             self.unmatched += not (self._only.task_id or self._only.repository)
             return
         trail, hop = found
-        hop.outcome, hop.place = observed.outcome, observed.place
-        if observed.outcome in ERASED and hop.decided.permitted:
-            self._erased(hop.decided, seen=True)
-        if trail is None or not hop.decided.permitted or not moves(hop.decided):
+        hop.outcome, hop.place = self._shared(observed.outcome), self._shared(observed.place)
+        erasing = self._erasing.pop(observed.decision_id, None)
+        if erasing is not None and observed.outcome in ERASED:
+            self._erased(erasing, seen=True)
+        if trail is None or not hop.shape.permitted or not hop.shape.moves:
             return
         if observed.outcome in NOT_LEFT:
             trail.left -= 1
         elif observed.outcome in ARRIVED:
             trail.arrived = True
-            trail.flows[hop.decided.stage, hop.decided.origin][2] += 1
+            trail.count(self._shared((hop.shape.stage, hop.shape.origin)), arrived=1)
         if observed.place:
-            trail.place = observed.place
-
-    @staticmethod
-    def _count(counts: list[int], decided: Decided) -> None:
-        counts[0 if decided.permitted else 1] += 1
+            trail.place = hop.place
 
 
 def reads(decided: Decided) -> bool:
@@ -277,10 +338,11 @@ def _scope(decided: Decided) -> tuple[str, str]:
 
 def erasure_of(trails: Trails, trail: Trail) -> Erasure | None:
     """Return the erasure that covers ``trail``, None for none: at its target, and not before it was last there."""
-    asset = trail.asset
+    if not trails.erasures:
+        return None
+    asset = trails.asset(trail)
     scopes = [
-        ("task", asset.task_id), ("repository", trails.repository(asset)),
-        ("digest", f"{asset.task_id}/{asset.digest}"),
+        ("task", asset.task_id), ("repository", asset.repository), ("digest", f"{asset.task_id}/{asset.digest}"),
         *(("person", mark) for mark in trail.subjects),
     ]  # fmt: skip
     for scope in scopes:

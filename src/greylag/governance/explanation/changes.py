@@ -208,10 +208,13 @@ def _labels(now: Standpoint, literals: Literals) -> Moves:
     for key in (*label.classes[:MAX_CLASSES], *(f"{root}.*" for root in whole[:MAX_CODES])):
         root = key.removesuffix(".*")
         gone = {each for each in label.classes if each == key or (key != root and each.split(".")[0] == root)}
-        able = [each.name for each in TRANSFORMATIONS.values() if all(_takes_out(each, one) for one in gone)]
-        if able:
-            words = f"have {key} taken out by {_any_of(able)}, shown by a re-scan"
-            yield Change("class", words, 30 + 5 * (len(gone) - 1)), _labelled(now, _without(now, label, gone))
+        able: dict[tuple[str, ...], list[str]] = {}
+        for each in TRANSFORMATIONS.values():
+            if all(_takes_out(each, one) for one in gone):
+                able.setdefault(each.adds, []).append(each.name)
+        for adds, names in able.items():
+            words = f"have {key} taken out by {_any_of(names)}, shown by a re-scan"
+            yield Change("class", words, 30 + 5 * (len(gone) - 1)), _labelled(now, _without(now, label, gone, adds))
 
 
 def _any_of(names: Sequence[str]) -> str:
@@ -227,9 +230,9 @@ def _takes_out(transformation: Transformation, key: str) -> bool:
     )  # fmt: skip
 
 
-def _without(now: Standpoint, label: Label, gone: set[str]) -> Label:
-    """Return ``label`` without these classes and without the regimes that only they brought along."""
-    left = tuple(each for each in label.classes if each not in gone)
+def _without(now: Standpoint, label: Label, gone: set[str], adds: tuple[str, ...] = ()) -> Label:
+    """Return ``label`` with ``adds`` in place of these classes, without the regimes that only they brought along."""
+    left = tuple(sorted({*(each for each in label.classes if each not in gone), *adds}))
     derived = set(now.facts.regimes_of(label.classes, label.origins))
     kept = {*(set(label.regimes) - derived), *now.facts.regimes_of(left, label.origins)}
     return replace(label, classes=left, regimes=tuple(sorted(kept)))

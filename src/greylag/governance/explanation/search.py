@@ -6,7 +6,7 @@ Reiter, "A theory of diagnosis from first principles", 1987).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 from greylag.domain.labels import LEVELS
@@ -53,31 +53,23 @@ class _Node:
     answer: Supposed
 
 
-@dataclass(slots=True)
 class Search:
     """Asks one policy about variations of one question, which is ``permitted`` or not. Used once."""
 
-    policy: CedarPolicy
-    question: Question
-    permitted: bool
-    others: Sequence[str] = ()
-    max_questions: int = MAX_QUESTIONS
-    tried: int = 0
-    made: int = 0
-    whole: bool = True
-    reader: RuleReader = field(init=False)
-    _base: FactBase = field(init=False)
-    _rows: dict[str, Row] = field(init=False)
-    _facts: dict[tuple[Row, ...], FactBase] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reader = RuleReader(self.policy)
-        facts = self.policy.facts_on(self.question.at.astimezone(UTC).date())
+    def __init__(self, policy: CedarPolicy, question: Question, permitted: bool, others: Sequence[str] = ()) -> None:
+        self.policy = policy
+        self.question = question
+        self.others = others
+        self.reader = RuleReader(policy)
+        self.tried = 0
+        self.made = 0
+        self.whole = True
+        facts = policy.facts_on(question.at.astimezone(UTC).date())
         names = {self.question.target.name, *self.others}
         behind = facts.target(self.question.target.kind, self.question.target.name)
         names |= {behind.name} if behind is not None else set()
 
-        regimes = None if self.permitted else set(self._regimes(facts))
+        regimes = None if permitted else set(self._regimes(facts))
 
         def counts(row: Row) -> bool:
             """Whether a row can matter: there are many other targets, texts of law and regimes that can't."""
@@ -89,9 +81,9 @@ class Search:
                 return regimes is None or row.regime in regimes
             return not isinstance(row, Law)
 
-        self._rows = {row.row: row for row in facts.rows if counts(row)}
+        self._rows: dict[str, Row] = {row.row: row for row in facts.rows if counts(row)}
         self._base = FactBase(facts.valid, facts.known, tuple(self._rows.values()), facts.silent, facts.missing)
-        self._facts = {(): self._base}
+        self._facts: dict[tuple[Row, ...], FactBase] = {(): self._base}
 
     def _regimes(self, facts: FactBase) -> tuple[str, ...]:
         """Return the regimes on the data; no change that opens a denial brings a further one."""
@@ -107,7 +99,7 @@ class Search:
         for _ in range(MAX_CHANGES):
             steps = [step for node in frontier for step in self._steps(node, seen)]
             steps.sort(key=lambda step: (sum(change.effort for change in step[0]), sorted(c.words for c in step[0])))
-            left = max(0, self.max_questions - self.tried)
+            left = max(0, MAX_QUESTIONS - self.tried)
             self.whole = self.whole and len(steps) <= left
             frontier = self._ask(steps[:left])
             flips = [node for node in frontier if node.answer.permitted]
@@ -196,7 +188,9 @@ class Search:
             label = replace(asset.label, level=LEVELS[asset.label.rank + 1])
             question = replace(self.question, asset=replace(asset, label=label))
             yield Change("level", f"the data is {label.level}", 15), here.asking(question)
-        used = [self._rows[name] for name in self.policy.decide(self.question).facts if name in self._rows]
+        home = f"place/{self.policy.home_region}"  # without it there is no world to ask in
+        names = [name for name in self.policy.decide(self.question).facts if name in self._rows and name != home]
+        used = [self._rows[name] for name in names]
         used.sort(key=lambda row: (self._hold(row), row.row))
         self.whole = self.whole and len(used) <= MAX_WITHOUT
         for row in used[:MAX_WITHOUT]:

@@ -110,7 +110,7 @@ def _alternative(policy: CedarPolicy, question: Question, row: TargetFact, facts
         raise ValueError("a question that was answered is well formed")
     reach = facts.reach(row)
     tier = (
-        "home" if reach.names <= {policy.home_region}
+        "home" if reach.names - {UNKNOWN} <= {policy.home_region} and not (row.processor and UNKNOWN in reach.names)
         else "regime-home" if not case.asked.transfers
         else "adequate" if not case.asked.restricted
         else "safeguarded"

@@ -10,6 +10,7 @@ from greylag.domain.errors import GreylagError, RequestRefused
 from greylag.domain.labels import LEVELS, Label
 from greylag.governance.decision import Decision
 from greylag.governance.facts import (
+    CLOSED,
     FactBase,
     FactBook,
     Opening,
@@ -329,8 +330,13 @@ def _reopen(making: _Making, change: Reopening) -> None:
         making.absent("target", change.target, {r.row for r in making.book.rows if isinstance(r, TargetFact)})
         return
     there = [row for row in making.book.rows if isinstance(row, Opening) and row.row == f"opening/{change.target}"]
+    # An opening only ever raises, so the row itself is closed first: the drill may also ask for less.
+    own = [row for row in making.book.rows if isinstance(row, TargetFact) and row.row == change.target]
+    making.exchange(own, [replace(row, max_level=CLOSED) for row in own])
     row = {"kind": kind, "name": name, "max_level": change.max_level}
-    making.exchange(there, making.parsed({"opening": [_always(row, making.drill.name)]}))
+    opened = change.max_level != CLOSED
+    making.exchange(there, making.parsed({"opening": [_always(row, making.drill.name)]}) if opened else ())
+    making.touched.add(f"opening/{change.target}")
 
 
 def _table_of(row: Row) -> str:

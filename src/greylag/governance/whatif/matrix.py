@@ -1,6 +1,6 @@
 """The future as a table: every label in use, asked towards every target at every stage, before and after a drill."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -9,12 +9,15 @@ from greylag.domain.stages import Stage
 from greylag.governance.decision import Decision
 from greylag.governance.facts import CLOSED
 from greylag.governance.policy import CedarPolicy
-from greylag.governance.question import Asset, Question, Target, Verdict
-from greylag.governance.whatif.replay import Pair
+from greylag.governance.policy.supposing import Supposed
+from greylag.governance.question import Asset, Question, Target
+from greylag.governance.whatif.replay import REGION_LOST, Pair
 from greylag.governance.whatif.report import label_document
 
 MAX_LABELS = 64
 MAX_CELLS = 100_000
+_AT_ONCE = 1_000
+PERMIT, UNTIL, DENY = "permit", "until", "deny"
 #: Who asks at each stage; the platform where nobody else is named.
 _ASKING: Mapping[Stage, str] = {
     Stage.INTAKE: "person", Stage.CONTEXT: "agent", Stage.PROMPT: "agent", Stage.TOOL: "agent",
@@ -80,38 +83,54 @@ def matrix_of(pair: Pair, labels: tuple[Label, ...], *, today: date, drilled: bo
     """
     policy = pair.before
     at = datetime(today.year, today.month, today.day, tzinfo=UTC)
-    facts = policy.facts_on(today)
-    targets = [Target(row.kind, row.name) for row in facts.targets if row.max_level != CLOSED]
-    plain = Label(LEVELS[0])
-    ways = [
-        (stage, target)
-        for stage in Stage
-        for target in targets
-        if _answer(policy.decide(_question(policy, plain, stage, target, at))) != "deny"
-    ]
-    asked = [(label, stage, target) for label in labels for stage, target in ways]
-    cells = [_asked(pair, *each, at, drilled=drilled) for each in asked[:MAX_CELLS]]
-    return Matrix(labels, tuple(cells), left_out, len(asked) - len(cells))
+    targets = [Target(row.kind, row.name) for row in policy.facts_on(today).targets if row.max_level != CLOSED]
+    every = [(stage, target) for stage in Stage for target in targets]
+    plain = [_question(policy, Label(LEVELS[0]), stage, target, at) for stage, target in every]
+    ways = [way for way, answer in zip(every, _answers(policy, plain), strict=True) if answer.word != DENY]
+    cases = [(label, stage, target) for label in labels for stage, target in ways]
+    asked = [_question(policy, *case, at) for case in cases[:MAX_CELLS]]
+    before = _answers(policy, asked)
+    after = _answers(pair.after, asked) if drilled else [_Answer("", (), ())] * len(asked)
+    cells = [
+        Cell(
+            label, str(stage), target.kind, target.name, first.word, first.obligations, first.rules, second.word,
+            (REGION_LOST,) if drilled and pair.is_lost(question) else second.rules,
+        )
+        for (label, stage, target), question, first, second in zip(cases, asked, before, after, strict=False)
+    ]  # fmt: skip
+    return Matrix(labels, tuple(cells), left_out, len(cases) - len(cells))
 
 
-def _asked(pair: Pair, label: Label, stage: Stage, target: Target, at: datetime, *, drilled: bool) -> Cell:
-    question = _question(pair.before, label, stage, target, at)
-    before = pair.before.decide(question)
-    after = pair.asked_after(question) if drilled else before
-    return Cell(
-        label, str(stage), target.kind, target.name, _answer(before), before.obligations, before.rules,
-        _answer(after) if drilled else "", after.rules if drilled else (),
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    word: str
+    obligations: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+def _answers(policy: CedarPolicy, questions: Sequence[Question]) -> list[_Answer]:
+    """Return bare answers, a bounded number of questions at a time."""
+    found: list[_Answer] = []
+    for start in range(0, len(questions), _AT_ONCE):
+        found += [_answer(policy, each) for each in policy.ask_all(questions[start : start + _AT_ONCE])]
+    return found
+
+
+def _answer(policy: CedarPolicy, supposed: Supposed) -> _Answer:
+    if supposed.permitted:
+        return _Answer(PERMIT, (), supposed.rules)
+    rules = [policy.rules.rules[each][1] for each in supposed.rules if each in policy.rules.rules]
+    open_to = rules and len(rules) == len(supposed.rules) and all(rule.obligations for rule in rules)
+    if not open_to or supposed.errors:
+        return _Answer(DENY, (), supposed.rules)
+    wanted = dict.fromkeys(str(each) for rule in rules for each in rule.obligations)
+    return _Answer(UNTIL, tuple(wanted), supposed.rules)
 
 
 def _question(policy: CedarPolicy, label: Label, stage: Stage, target: Target, at: datetime) -> Question:
     principal = f"{_ASKING.get(stage, 'platform')}:matrix"
     name = f"{target.name[:-1]}matrix" if target.name.endswith("*") else target.name
     return Question(stage, principal, "send", Asset("asset", label, policy.home_region), Target(target.kind, name), at)
-
-
-def _answer(verdict: Verdict) -> str:
-    return "permit" if verdict.permitted else "until" if verdict.obligations else "deny"
 
 
 def _cell(cell: Cell, label: int) -> dict[str, object]:

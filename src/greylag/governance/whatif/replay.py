@@ -40,13 +40,17 @@ class Pair:
     after: CedarPolicy
     changed: Changed
 
+    def is_lost(self, question: Question) -> bool:
+        """Whether the drill took the target away."""
+        if not self.changed.lost:
+            return False
+        row = self.before.facts_on(question.at.date()).target(question.target.kind, question.target.name)
+        return row is not None and row.row in self.changed.lost
+
     def asked_after(self, question: Question) -> Verdict:
         """Return the verdict in the changed world; a target that the drill took away denies under its own rule."""
         verdict = self.after.decide(question)
-        if not self.changed.lost or UNKNOWN_TARGET not in verdict.rules:
-            return verdict
-        row = self.before.facts_on(question.at.date()).target(question.target.kind, question.target.name)
-        if row is None or row.row not in self.changed.lost:
+        if UNKNOWN_TARGET not in verdict.rules or not self.is_lost(question):
             return verdict
         gone = f"{question.target.kind} {question.target.name!r} can't be used: all it works in is lost"
         return replace(

@@ -34,7 +34,7 @@ def lint(
     as_json: Json = False,
 ) -> None:
     """Check fact files, alone and beside everything else that is known here; exit 1 where something must be mended."""
-    from greylag.app.install.factcheck import check_files  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.factcheck import check_files  # noqa: PLC0415 - keeps `--help` fast
 
     settings, home = _settings()
     checked = check_files(settings, home, files or [], _today())
@@ -103,7 +103,7 @@ def open_command(
     as_json: Json = False,
 ) -> None:
     """Let one target have data up to a level; packs may still forbid it. Only who owns the home may do this."""
-    from greylag.app.install.openings import open_target  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.openings import open_target  # noqa: PLC0415 - keeps `--help` fast
     from greylag.governance.facts import Basis, Opening  # noqa: PLC0415 - keeps `--help` fast
 
     _, home = _settings()
@@ -127,7 +127,7 @@ def close(
     kind: KindArgument, name: NameArgument, because: BecauseOption = "no longer wanted", as_json: Json = False
 ) -> None:
     """Take back what was opened with `greylag facts open`; the record of it stays."""
-    from greylag.app.install.openings import close_target  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.openings import close_target  # noqa: PLC0415 - keeps `--help` fast
     from greylag.governance.facts import Basis  # noqa: PLC0415 - keeps `--help` fast
 
     _, home = _settings()
@@ -147,7 +147,7 @@ def confirm(
     """Say that a fact was checked here: it counts as the operator's word, from today on."""
     from datetime import timedelta  # noqa: PLC0415 - keeps `--help` fast
 
-    from greylag.app.install.confirming import confirm_row  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.confirming import confirm_row  # noqa: PLC0415 - keeps `--help` fast
 
     _, home = _settings()
     today = _today()
@@ -175,7 +175,7 @@ def _today() -> date:
 
 
 def _book() -> "FactBook":
-    from greylag.app.install.lawbook import read_book  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.lawbook import read_book  # noqa: PLC0415 - keeps `--help` fast
 
     settings, home = _settings()
     return read_book(settings, home, (), _today())

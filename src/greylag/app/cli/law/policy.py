@@ -10,7 +10,7 @@ from greylag.app.client.console import As, Json, emit, table
 from greylag.domain.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from greylag.app.install.rulebook import Checked, Shifted
+    from greylag.app.install.law.rulebook import Checked, Shifted
     from greylag.governance.policy import Pack
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,7 +21,7 @@ Several = Annotated[list[str] | None, typer.Option(help="May be given again.")]
 @app.command("list")
 def list_packs(as_json: Json = False) -> None:
     """List the packs that came with this program, which of them decide here, and their rules."""
-    from greylag.app.install.rulebook import active_names, shipped_packs  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.rulebook import active_names, shipped_packs  # noqa: PLC0415 - keeps `--help` fast
 
     active = active_names(_settings())
     found = [_pack(pack, active) for pack in shipped_packs()]
@@ -38,7 +38,7 @@ def list_packs(as_json: Json = False) -> None:
 @app.command()
 def show(rule: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id.")], as_json: Json = False) -> None:
     """Show one rule: its text, its clause, the law it rests on with status and certainty, and its remedies."""
-    from greylag.app.install.rulebook import rule_document  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.rulebook import rule_document  # noqa: PLC0415 - keeps `--help` fast
 
     emit(rule_document(_settings(), _home(), rule), as_json, _rule)
 
@@ -51,7 +51,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Ask every example of the packs; exit 1 where one is answered otherwise than it says, or a rule has none."""
-    from greylag.app.install.rulebook import check_packs  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.rulebook import check_packs  # noqa: PLC0415 - keeps `--help` fast
 
     found = check_packs(packs or [])
     document = [{"pack": each.pack, "examples": each.examples, "failures": list(each.failures)} for each in found]
@@ -68,7 +68,7 @@ def moves(
     as_json: Json = False,
 ) -> None:
     """List the examples of all packs whose answer would be another one if one fact were otherwise."""
-    from greylag.app.install.rulebook import moved_by  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.rulebook import moved_by  # noqa: PLC0415 - keeps `--help` fast
 
     if bool(status) == remove:
         raise RequestRefused("GL-EXPLAIN-006", "say either `--status STATUS` or `--remove`.", "give one of the two.")
@@ -81,7 +81,7 @@ def moves(
 @app.command()
 def matrix(as_json: Json = False) -> None:
     """Show which rules apply at each of the twelve stages."""
-    from greylag.app.install.rulebook import stage_rules  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.install.law.rulebook import stage_rules  # noqa: PLC0415 - keeps `--help` fast
 
     found = stage_rules(_settings())
     emit(found, as_json, lambda _: "\n".join(_stage(each) for each in found))

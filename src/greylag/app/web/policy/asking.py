@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from greylag.app.explaining import (
-    Recorded,
-    decisions_about,
-    explain_recorded,
-    find_decision,
-    flow_question,
-)
+from greylag.app.explaining import Explainer, Recorded, decisions_about, find_decision, flow_question
 from greylag.app.platform import Platform
 from greylag.app.web.policy.documents import FlowIn
 from greylag.domain.errors import GreylagError
@@ -23,7 +17,7 @@ _EXPLAINED_AT_ONCE = 20
 def recorded(platform: Platform, decision_id: str) -> Recorded:
     """Return a recorded decision explained. Raises as `find_decision` and `decision_from`."""
     decision = find_decision(platform.cell.ledger, decision_id)
-    return explain_recorded(platform.policy.policy, platform.home, decision)
+    return Explainer(platform.policy.policy, platform.home).explain(decision)
 
 
 def described(platform: Platform, asked: FlowIn) -> Explanation:
@@ -42,20 +36,20 @@ def task_decisions(platform: Platform, prefix: str) -> list[dict[str, Any]]:
     """
     task = platform.cell.events.find(prefix)
     found = decisions_about(platform.cell.ledger, task)
-    left = _EXPLAINED_AT_ONCE
+    left, explainer = _EXPLAINED_AT_ONCE, Explainer(platform.policy.policy, platform.home)
     lines = []
     for entry in found:
         line = ""
         if not entry.get("permitted") and left:
             left -= 1
-            line = _line(platform, entry)
+            line = _line(explainer, entry)
         lines.append(_brief(entry, line))
     return lines
 
 
-def _line(platform: Platform, entry: Mapping[str, Any]) -> str:
+def _line(explainer: Explainer, entry: Mapping[str, Any]) -> str:
     try:
-        return one_line(explain_recorded(platform.policy.policy, platform.home, decision_from(entry)).explanation)
+        return one_line(explainer.explain(decision_from(entry)).explanation)
     except GreylagError as error:
         return f"it can't be explained: {error.message}"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from greylag.app.install.lawbook import fact_files, read_world
-from greylag.app.install.worlds import keep_world
+from greylag.app.install.law.lawbook import fact_files, read_world
+from greylag.app.install.law.worlds import keep_world
 from greylag.app.settings import Settings
 from greylag.domain.clock import Clock
 from greylag.domain.errors import OperatorError

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from greylag.app.install.stated import OwnFile, keep_rows
+from greylag.app.install.law.stated import OwnFile, keep_rows
 from greylag.domain.errors import RequestRefused
 from greylag.governance.facts import FactBook, Opening, Row
 
@@ -23,7 +23,7 @@ def confirm_row(home: Path, book: FactBook, name: str, *, source: str, today: da
     """Write a version of row ``name`` that counts as checked from ``today`` on; return the one that counted until now.
 
     Raises RequestRefused ``GL-CONFIRM-001`` for a row that isn't there or decides nothing, ``-002`` for a source or
-    a day that can't be; OperatorError as `greylag.app.install.stated.keep_rows`.
+    a day that can't be; OperatorError as `greylag.app.install.law.stated.keep_rows`.
     """
     row = book.as_of(today, today).row(name)
     if row is None or isinstance(row, Opening):

@@ -4,8 +4,8 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
-from greylag.app.install.lawbook import OPENED
-from greylag.app.install.stated import OwnFile, keep_rows, stated_rows
+from greylag.app.install.law.lawbook import OPENED
+from greylag.app.install.law.stated import OwnFile, keep_rows, stated_rows
 from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import LEVELS
 from greylag.governance.facts import (

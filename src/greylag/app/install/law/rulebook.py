@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_book, read_pack, read_packs, shipped_library
+from greylag.app.install.law.lawbook import read_book, read_pack, read_packs, shipped_library
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
 from greylag.domain.errors import GreylagError, OperatorError, RequestRefused
@@ -16,6 +16,7 @@ from greylag.governance.explanation.matrix import stages_of
 from greylag.governance.facts import FactBook
 from greylag.governance.facts.values import STATUSES
 from greylag.governance.policy import Pack, check_examples, moved_examples
+from greylag.governance.policy.examples import parse_examples
 from greylag.governance.question import Verdict
 
 
@@ -152,32 +153,29 @@ def moved_by(row: str, status: str) -> list[Shifted]:
             f"`--status`: got/expected: {status[:40]!r}/one of {', '.join(STATUSES)}.",
             "name one of them.",
         )
-    library, seen = shipped_library(), [False]
-    found: list[Shifted] = []
-    for pack in shipped_packs():
-        try:
-            moved = moved_examples(pack, _required(pack), library, _change(row, status, seen))
-        except OperatorError as error:
-            found.append(Shifted(pack.name, "every example", "asked", f"{error.code}: {error.message}"))
-            continue
-        found += [Shifted(each.pack, each.title, _words(each.before), _words(each.after)) for each in moved]
-    if not seen[0]:
+    library = shipped_library()
+    about = [pack for pack in shipped_packs() if parse_examples(pack, library).book.versions(row)]
+    if not about:
         raise RequestRefused(
             "GL-EXPLAIN-004", f"no example rests on facts with a row {row[:120]!r}.",
             "list rows with `greylag facts show`; for an install's own decisions, run `greylag whatif`.",
         )  # fmt: skip
+    found: list[Shifted] = []
+    for pack in about:
+        try:
+            moved = moved_examples(pack, _required(pack), library, _change(row, status))
+        except OperatorError as error:
+            found.append(Shifted(pack.name, "every example", "asked", f"{error.code}: {error.message}"))
+            continue
+        found += [Shifted(each.pack, each.title, _words(each.before), _words(each.after)) for each in moved]
     return found
 
 
-def _change(row: str, status: str, seen: list[bool]) -> Callable[[FactBook], FactBook]:
+def _change(row: str, status: str) -> Callable[[FactBook], FactBook]:
     def change(book: FactBook) -> FactBook:
-        versions = book.versions(row)
-        if not versions:
-            return book
-        seen[0] = True
         if not status:
             return book.without(row)
-        return book.replaced(*(replace(each, basis=replace(each.basis, status=status)) for each in versions))
+        return book.replaced(*(replace(each, basis=replace(each.basis, status=status)) for each in book.versions(row)))
 
     return change
 

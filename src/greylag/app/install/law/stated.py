@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from greylag.app.install.lawbook import read_toml
+from greylag.app.install.law.lawbook import read_toml
 from greylag.domain.errors import OperatorError
 from greylag.governance.facts import FactBook, Row, dump_facts, parse_facts, row_document
 

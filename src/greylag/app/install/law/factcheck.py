@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from greylag.app.install.lawbook import fact_files, fact_variables, read_toml, shipped_facts
+from greylag.app.install.law.lawbook import fact_files, fact_variables, read_toml, shipped_facts
 from greylag.app.settings import Settings
 from greylag.domain.errors import OperatorError
 from greylag.governance.facts import FactBook, Finding, Row, lint, read_rows

@@ -1,0 +1,1 @@
+"""The law of an install: its packs, facts and worlds, read from files and kept in them."""
