@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,14 +61,14 @@ class Install:
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     passed = [1000.0]
 
     class Time:
         monotonic = staticmethod(lambda: passed[0])
 
     monkeypatch.setattr(statutes, "time", Time)
-    yield Install(tmp_path, lambda: passed.__setitem__(0, passed[0] + 5.0))
+    return Install(tmp_path, lambda: passed.__setitem__(0, passed[0] + 5.0))
 
 
 def ask(live: LivePolicy) -> Verdict:
