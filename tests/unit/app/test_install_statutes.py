@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from greylag.app.install import statutes
-from greylag.app.install.statutes import LivePolicy
-from greylag.app.install.worlds import FOLDER, read_world
+from greylag.app.install.law import statutes
+from greylag.app.install.law.statutes import LivePolicy
+from greylag.app.install.law.worlds import FOLDER, read_world
 from greylag.app.settings import RegionSettings, Settings
 from greylag.domain.errors import OperatorError
 from greylag.domain.labels import Label
@@ -108,7 +108,7 @@ def test_a_file_that_changes_or_goes_counts_too(install: Install) -> None:
     [
         ("schema_version = ", "GL-SETTINGS-004"), (OPEN.format(level="secret"), "GL-FACTS-003"),
         ("schema_version = 1\n", "GL-FACTS-001"),
-        (OPEN.format(level="internal").replace('kind = "endpoint"', 'kind = "endpoint"\ncolour = "red"'), "GL-FACTS-002"),
+        (OPEN.format(level="internal").replace("name =", 'colour = "red"\nname ='), "GL-FACTS-002"),
         (OPEN.format(level="internal") + OPEN.format(level="public").partition("\n")[2], "GL-FACTS-004"),
     ],
 )  # fmt: skip
@@ -125,9 +125,8 @@ def test_a_broken_file_changes_nothing_and_is_told(
         install.later()
         assert ask(live) == before
     assert code in live.problem
-    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1, (
-        "told once, not each second"
-    )
+    told = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(told) == 1, "once, not each second"
     path.unlink()
     install.later()
     assert ask(live) == before

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greylag.app.install.lawbook import read_scanner
+from greylag.app.install.law.lawbook import read_scanner
 from greylag.delivery.governing.discharging import Discharger, Pseudonyms
 from greylag.domain.labels import Label
 from greylag.domain.repository import PathRule, Repository

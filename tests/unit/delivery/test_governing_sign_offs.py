@@ -95,8 +95,9 @@ def test_a_sign_off_is_kept_and_on_record(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("person", "role"), [(EVE, "data-owner"), (EVE, "reviewer"), (IVAN, "dpo"), (EVE, ""), (EVE, "dpo "), (Person("x", ()), "dpo")]
-)  # fmt: skip
+    ("person", "role"),
+    [(EVE, "data-owner"), (EVE, "reviewer"), (IVAN, "dpo"), (EVE, ""), (EVE, "dpo "), (Person("x", ()), "dpo")],
+)
 def test_only_a_role_that_one_has_and_that_signs_off(parts: Parts, person: Person, role: str) -> None:
     with pytest.raises(RequestRefused, match="GL-SIGNOFF-001") as refused:
         sign_off(parts.cell, person, replace(WANTED, role=role), "web")

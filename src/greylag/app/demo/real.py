@@ -10,8 +10,8 @@ from greylag.app.audit import decisions_of
 from greylag.app.client.console import RemoteRefusal
 from greylag.app.demo.showing import Demo, show_evidence
 from greylag.app.install.clock import SystemClock
-from greylag.app.install.lawbook import read_book
-from greylag.app.install.openings import open_target
+from greylag.app.install.law.lawbook import read_book
+from greylag.app.install.law.openings import open_target
 from greylag.app.install.shipped import shipped
 from greylag.app.settings import Settings
 from greylag.domain.errors import OperatorError, RequestRefused
