@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_openings import AT_HOME, opening
 from flow_stage import Stage, contents, script, staged
 
 from greylag.adapters.models.backends.scripted import ScriptedUpstream
@@ -23,6 +24,7 @@ from greylag.domain.stages import Stage as Place
 from tests.support.permits import permit
 
 KEY = "sk-ant-test-7f0e5c1b9d"
+OPEN = {"open": opening("endpoint", "anthropic", "internal")}
 PRICED = "claude-sonnet-4-5"
 STORY = {
     "v": 1, "name": "calc", "when": "(?i)adding subtracts",
@@ -109,7 +111,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def stage(played: Endpoint) -> Iterator[Stage]:
-    with staged(env={"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}) as running:
+    with staged(AT_HOME, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}, OPEN) as running:
         yield running
 
 
@@ -180,7 +182,7 @@ def test_money_that_is_not_there_or_not_known_stops_the_run_in_words(
     played: Endpoint, tmp_path: Path, settings: str, code: str
 ) -> None:
     before = len(played.seen)
-    with staged(settings, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}) as stage:
+    with staged(AT_HOME + settings, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}, OPEN) as stage:
         task = ask(stage, stage.calc(tmp_path))
         thread = stage.thread(task["task_id"])
 
@@ -191,7 +193,8 @@ def test_money_that_is_not_there_or_not_known_stops_the_run_in_words(
 
 
 def test_a_wrong_key_is_the_operators_to_mend_and_is_not_shown(tmp_path: Path, played: Endpoint) -> None:
-    with staged(env={"ANTHROPIC_API_KEY": "sk-wrong-one-of-all", "ANTHROPIC_BASE_URL": played.url}) as stage:
+    env = {"ANTHROPIC_API_KEY": "sk-wrong-one-of-all", "ANTHROPIC_BASE_URL": played.url}
+    with staged(AT_HOME, env, OPEN) as stage:
         task = ask(stage, stage.calc(tmp_path))
         thread = stage.thread(task["task_id"])
         assert_secret_nowhere(stage, "sk-wrong-one-of-all")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flow_openings import AT_HOME, commands_in, opening, prepare
 from flow_stage import Answer, cli, environment
 
 from greylag.app.install.shipped import shipped
@@ -55,6 +56,7 @@ def test_the_demo_shows_all_of_it(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_package_becomes_a_repository_only_as_it_was_pinned(run: Run, tmp_path: Path) -> None:
+    prepare(tmp_path / "home", open=opening("host", "host:package-registry", "public"))
     added = run("repo", "add", f"sdist:h11==0.16.0#sha256={'0' * 64}", "--json")
     require_registry(added)
     error = json.loads(added.out)["error"]
@@ -73,6 +75,24 @@ def test_a_package_becomes_a_repository_only_as_it_was_pinned(run: Run, tmp_path
     patch.write_text((shipped("examples", "real") / "h11-chunk-end.patch").read_text())
     added = run("repo", "add", source, "--patch", str(patch), "--level", "public", "--json")
     assert json.loads(added.out) == {"name": "h11", "default_branch": "main"}, added.out + added.err
+
+
+def test_a_registry_that_nobody_opened_gets_nothing_and_the_refusal_says_how_to_open_it(
+    run: Run, tmp_path: Path
+) -> None:
+    closed = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "NO_PROXY": "127.0.0.1"}
+    source = f"sdist:h11==0.16.0#sha256={DIGEST}"
+    unknown = run("repo", "add", source, "--json", **closed)
+    assert (unknown.code, json.loads(unknown.out)["error"]["code"]) == (3, "GL-POLICY-001")
+    assert "set `jurisdiction` in the `[region]` table" in json.loads(unknown.out)["error"]["remedy"]
+    (tmp_path / "home" / "greylag.toml").write_text(AT_HOME)
+    refused = json.loads(run("repo", "add", source, "--json", **closed).out)["error"]
+    assert refused["code"] == "GL-POLICY-001"
+    (command,) = commands_in(refused["remedy"])
+    opened = run(*command)
+    assert opened.code == 0, opened.out + opened.err
+    let_through = json.loads(run("repo", "add", source, "--json", **closed).out)["error"]
+    assert let_through["code"].startswith("GL-EGRESS-"), "now it is the network that says no, and no longer policy"
 
 
 def test_without_a_registry_it_says_so(run: Run) -> None:

@@ -73,7 +73,8 @@ def test_what_nobody_opened_is_closed_to_public_text_and_says_how_to_open_it() -
     denied = over().decide(ask("prompt", "agent:claude", "public", "endpoint", "anthropic"))
     assert denied.rules == ("level-above-target",)
     assert denied.reasons[0].startswith("the operator's limit for endpoint 'anthropic' is closed, and this is public")
-    assert any("`greylag facts open endpoint 'anthropic' --level public`" in remedy for remedy in denied.remedies)
+    command = "`greylag facts open endpoint 'anthropic' --level public --because WHY`"
+    assert any(command in remedy for remedy in denied.remedies)
 
 
 def target(kind: str, name: str, **changes: object) -> TargetFact:

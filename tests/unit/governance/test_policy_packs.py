@@ -193,7 +193,8 @@ def test_an_install_that_nobody_has_configured_denies_every_external_hop_and_say
             assert not verdict.permitted
             assert "level-above-target" in verdict.rules
             assert any(
-                f"greylag facts open {row.kind} '{row.name}' --level public" in text for text in verdict.remedies
+                f"greylag facts open {row.kind} '{row.name}' --level public --because WHY" in text
+                for text in verdict.remedies
             )
             assert ("home-unknown" in verdict.rules) is (jurisdiction == "unknown")
 

@@ -1,15 +1,26 @@
 """A published package with an old bug of it put back, mended by a program and judged by the package's own tests."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from greylag.app.audit import decisions_of
 from greylag.app.client.console import RemoteRefusal
 from greylag.app.demo.showing import Demo, show_evidence
+from greylag.app.install.clock import SystemClock
+from greylag.app.install.law.lawbook import read_book
+from greylag.app.install.law.openings import open_target
 from greylag.app.install.shipped import shipped
-from greylag.domain.errors import OperatorError
+from greylag.app.settings import Settings
+from greylag.domain.errors import OperatorError, RequestRefused
 from greylag.domain.stages import Stage
+from greylag.governance.facts import Basis, Opening
+
+#: Where the demo's install says it stands; and the one target outside that it opens.
+JURISDICTION = "DE"
+REGISTRY = ("host", "host:package-registry")
 
 _FOLDER = ("examples", "real")
 _ABSENT = frozenset({Stage.PROMPT, Stage.TOOL, Stage.DEPLOY})  # no model, no tool of an agent, no environment
@@ -42,6 +53,22 @@ def real_package() -> RealPackage:
     patch = shipped(*_FOLDER, shown["patch"]).read_text()
     program = shipped(*_FOLDER, shown["program"]).read_text()
     return RealPackage({**text, "patch": patch}, shown["bug"], shown["test"], shown["file"], program)
+
+
+def open_registry(home: Path, settings: Settings, say: Callable[[str], None]) -> None:
+    """Open the package registry of the demo's own install for public data, as its operator would, and say so."""
+    today = SystemClock().now().date()
+    basis = Basis("`greylag demo --real`", today, "in_force", "O", note="the demo fetches one published package")
+    kind, name = REGISTRY
+    try:
+        open_target(home, read_book(settings, home, (), today), Opening(kind, name, "public", basis))
+    except RequestRefused as error:
+        if error.code != "GL-OPENING-003":  # a home that was kept has it open already
+            raise
+    say(
+        f"This install is the demo's own. Its operator was told that it stands in {settings.region.jurisdiction} (made"
+        f" up), and opened {name} for public data: without either nothing leaves."
+    )
 
 
 def show_real_package(demo: Demo) -> None:

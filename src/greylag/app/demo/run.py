@@ -11,12 +11,12 @@ from pathlib import Path
 from greylag.app.client.console import say
 from greylag.app.client.session import Session
 from greylag.app.demo.music import FEATURES, show_example
-from greylag.app.demo.real import show_real_package
+from greylag.app.demo.real import JURISDICTION, open_registry, show_real_package
 from greylag.app.demo.showing import Demo, show_ledger
 from greylag.app.example import PEOPLE, example_settings
 from greylag.app.install.home import prepare_home
 from greylag.app.install.tools import probe_claude
-from greylag.app.settings import ModelSettings, ServerSettings, Settings
+from greylag.app.settings import ModelSettings, RegionSettings, ServerSettings, Settings
 from greylag.domain.errors import OperatorError, RequestRefused
 
 
@@ -32,12 +32,15 @@ def run_demo(feature: str, real: bool, keep: Path | None, as_json: bool) -> int:
         raise RequestRefused("GL-DEMO-002", f"{what}.", f"choose one of {known}, without `--real`.")
     settings = Settings(server=ServerSettings(port=0))
     if real:
-        settings = settings.model_copy(update={"model": ModelSettings(kind="none")})
+        stands = RegionSettings(jurisdiction=JURISDICTION)
+        settings = settings.model_copy(update={"model": ModelSettings(kind="none"), "region": stands})
     else:
         settings = example_settings(settings)
         require_coding_agent(settings)
     began = time.monotonic()
     with _home(keep) as home:
+        if real:
+            open_registry(home, settings, _silent if as_json else say)
         with Session(home, "grace", settings) as session:
             demo = Demo(home, session, quiet=as_json)
             for name, roles in PEOPLE.items():
@@ -54,6 +57,10 @@ def run_demo(feature: str, real: bool, keep: Path | None, as_json: bool) -> int:
         model = "none (a small program made the change)" if real else "scripted (no real model was called)"
         say(f"\nAll of it was as it must be. {seconds:.0f} s, model: {model}.")
     return 0
+
+
+def _silent(line: str) -> None:
+    """Say nothing: the answer is JSON."""
 
 
 def require_coding_agent(settings: Settings) -> None:

@@ -107,9 +107,10 @@ class Discharger:
         found = tuple(
             each for each in self._sign_offs() if each.covers(hop.stage, target.kind, target.name, hop.repository, now)
         )
-        if not roles_covered(found, step.parameters):
+        # All offices that this flow needs, whichever rule asks for them: one person can't fill two.
+        approvals = tuple(sorted({*hop.discharged.approvals, *made.done.approvals, *step.parameters}))
+        if not roles_covered(found, approvals):
             return None
-        approvals = tuple(sorted({*made.done.approvals, *step.parameters}))
         return replace(made, done=replace(made.done, approvals=approvals))
 
     def _promised(self, hop: Hop, made: Discharge, step: Step) -> Discharge | None:
