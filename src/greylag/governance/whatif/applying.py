@@ -72,7 +72,11 @@ class _Making:
         """Refuse, or in another world than today's go on: the row had not been written yet."""
         if self.strict:
             near = difflib.get_close_matches(name, list(known), 3, 0.5)
-            hint = f"name one of: {', '.join(near)}" if near else "list what there is with `greylag facts show` and `greylag policy list`"
+            hint = (
+                f"name one of: {', '.join(near)}"
+                if near
+                else "list what there is with `greylag facts show` and `greylag policy list`"
+            )
             raise RequestRefused(
                 "GL-WHATIF-003", f"drill {self.drill.name!r}: there is no {what} {name!r} in this world.", f"{hint}."
             )
