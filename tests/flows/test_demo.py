@@ -16,7 +16,7 @@ from greylag.app.install.tools import probe_claude
 from greylag.app.settings import Settings
 from greylag.domain.errors import RequestRefused
 
-EVERY = {"first_release", "in_review", "released", "stages", "ledger_intact", "tampering_found"}
+EVERY = {"first_release", "in_review", "released", "stages", "located", "explained", "ledger_intact", "tampering_found"}
 BUG_ONLY = {"turned_back", "own_approval_refused", "new_subject"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from greylag.app.client.console import RemoteRefusal, clean
-from greylag.app.demo.showing import Demo, show_evidence
+from greylag.app.demo.showing import Demo, show_evidence, show_whereabouts
 from greylag.app.example import NAME, Call, example_body, example_calls
 from greylag.domain.stages import Stage
 
@@ -50,6 +50,7 @@ def show_example(demo: Demo, feature: str) -> None:
     demo.headline("The service after")
     _exercise(demo, job, "after")
     show_evidence(demo, task, set(Stage))
+    show_whereabouts(demo, task)
 
 
 def _refuse_own_approval(demo: Demo, task: dict[str, Any]) -> None:

@@ -14,6 +14,9 @@ from greylag.app.client.thread import follow
 from greylag.domain.errors import IntegrityError
 from greylag.domain.stages import Stage
 
+#: So many kinds of asset a task through every stage leaves at least.
+_KINDS = 9
+
 
 class Demo:
     """What a showing needs: a session on a platform, and a list of what was seen. Ada asks, Grace approves.
@@ -100,6 +103,26 @@ def show_evidence(demo: Demo, task: dict[str, Any], stages: Set[Stage]) -> None:
     demo.tell(f"  decisions: {len(decisions)}, at the stages {', '.join(seen)}")
     count = "each of the twelve stages" if len(stages) == len(Stage) else f"each of {len(stages)} stages and no other"
     demo.must("stages", set(seen) == stages, f"a decision was made at {count}")
+
+
+def show_whereabouts(demo: Demo, task: dict[str, Any]) -> None:
+    """Look up where everything of ``task`` is, and ask why none of it could have gone to a model elsewhere."""
+    demo.headline("Where it is, and why it is nowhere else")
+    demo.act_as("grace")
+    found = demo.session.get("/map", task=task["task_id"])
+    share, places = found["coverage"], sorted({name for each in found["located"] for name in each["where"]["places"]})
+    kinds = sorted({each["asset"]["kind"] for each in found["located"]})
+    demo.tell(
+        f"  {share['observed_percent']} % of {share['assets']} assets seen at their place; places: {', '.join(places)}"
+    )
+    demo.tell(f"  kinds: {', '.join(kinds)}")
+    demo.must("located", share["unknown"] == 0 and len(kinds) >= _KINDS, "everything of the task is at a known place")
+    flow = {"stage": "prompt", "asset": "prompt", "level": "internal", "target_kind": "endpoint", "target": "anthropic"}
+    explained = demo.session.get("/policy/explain", **flow)["explanation"]
+    verdict, remedies = explained["verdict"], explained["remedies"]
+    demo.tell(f"  a prompt to the endpoint `anthropic`: denied by {', '.join(verdict['rules'])}")
+    demo.tell(f"  the least that can be done: {remedies[0]['text']}" if remedies else "")
+    demo.must("explained", not verdict["permitted"] and bool(remedies), "a denial comes with a way out")
 
 
 def show_ledger(demo: Demo) -> None:
