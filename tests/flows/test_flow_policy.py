@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -89,6 +90,16 @@ def test_a_refusal_is_explained_in_the_world_it_was_made_in(stage: Stage, refuse
     line = stage.cli("policy", "explain", refused, "--as", "ada")
     assert (line.code, line.out.splitlines()[0].split(":")[0]) == (0, "DENIED")
     assert "no legal advice" in line.out
+
+
+def test_a_refusal_on_the_command_line_leads_to_why(stage: Stage, refused: str, tmp_path: Path) -> None:
+    source = make_repository(tmp_path / "vaulted", {"a.txt": "a\n"})
+    config = tmp_path / "own.toml"
+    config.write_text('classes = ["secret"]\norigins = ["GB"]\n')
+    answer = stage.cli("repo", "add", str(source), "--config", str(config), "--as", "grace")
+    assert answer.code == 3
+    way = next(line for line in answer.err.splitlines() if "why: greylag policy explain dec_" in line)
+    assert stage.cli(*way.split("greylag ", 1)[1].split(), "--as", "grace").out.startswith("DENIED")
 
 
 def test_each_decision_of_a_task_leads_to_why(stage: Stage, task: dict[str, Any], browser: httpx.Client) -> None:

@@ -66,7 +66,7 @@ def test_an_internal_prompt_may_go_to_an_opened_endpoint_and_a_confidential_one_
     assert any("self-hosted" in remedy for remedy in denied.remedies)
     assert any("registered transformation" in remedy for remedy in denied.remedies)
     assert denied.remedies[0] == "use endpoint `scripted`, where the same is permitted"
-    assert denied.obligations == ()
+    assert denied.obligations == ("redact",), "what is personal in it may be taken out; its level stays"
 
 
 def test_what_nobody_opened_is_closed_to_public_text_and_says_how_to_open_it() -> None:

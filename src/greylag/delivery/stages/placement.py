@@ -24,7 +24,7 @@ async def place(cell: Cell, task_id: TaskId) -> str:
             f"the agent `{name}` needs a model, and none is set up.",
             "an operator sets `ANTHROPIC_API_KEY`; or name a program: `greylag ask '…' --agent command -- PROGRAM`.",
         )
-    # What is found in the words is decided prompt by prompt, where it can be masked; here the operator's word counts.
+    # What was found in the words is decided prompt by prompt, where it can be masked; here counts what was said of it.
     said = cell.labeller.of_repository(await cell.repository(task))
     asset = Asset("run", said, cell.region, task.request.digest)
     pool = Target("pool", f"{cell.sandbox.name}@{cell.region}")

@@ -208,13 +208,10 @@ def _labels(now: Standpoint, literals: Literals) -> Moves:
     for key in (*label.classes[:MAX_CLASSES], *(f"{root}.*" for root in whole[:MAX_CODES])):
         root = key.removesuffix(".*")
         gone = {each for each in label.classes if each == key or (key != root and each.split(".")[0] == root)}
-        able: dict[tuple[str, ...], list[str]] = {}
-        for each in TRANSFORMATIONS.values():
-            if all(_takes_out(each, one) for one in gone):
-                able.setdefault(each.adds, []).append(each.name)
-        for adds, names in able.items():
-            words = f"have {key} taken out by {_any_of(names)}, shown by a re-scan"
-            yield Change("class", words, 30 + 5 * (len(gone) - 1)), _labelled(now, _without(now, label, gone, adds))
+        able = [each.name for each in TRANSFORMATIONS.values() if all(_takes_out(each, one) for one in gone)]
+        if able:
+            words = f"have {key} taken out by {_any_of(able)}, shown by a re-scan"
+            yield Change("class", words, 30 + 5 * (len(gone) - 1)), _labelled(now, _without(now, label, gone))
 
 
 def _any_of(names: Sequence[str]) -> str:
@@ -222,17 +219,22 @@ def _any_of(names: Sequence[str]) -> str:
 
 
 def _takes_out(transformation: Transformation, key: str) -> bool:
-    """Whether a registered transformation can leave nothing of a class: by the way it works, or by replacing finds."""
+    """Whether a registered transformation can leave nothing of a class: by the way it works, or by replacing finds.
+
+    One that leaves a class above it (pseudonyms are personal data still) takes nothing out.
+    """
     scope = transformation.scope
+    if any(key == each or key.startswith(f"{each}.") for each in transformation.adds):
+        return False
     return not transformation.opaque and (
         transformation.ends(key) or any(key == each or key.startswith(f"{each}.") for each in scope)
         or (not scope and not transformation.removes)
     )  # fmt: skip
 
 
-def _without(now: Standpoint, label: Label, gone: set[str], adds: tuple[str, ...] = ()) -> Label:
-    """Return ``label`` with ``adds`` in place of these classes, without the regimes that only they brought along."""
-    left = tuple(sorted({*(each for each in label.classes if each not in gone), *adds}))
+def _without(now: Standpoint, label: Label, gone: set[str]) -> Label:
+    """Return ``label`` without these classes and without the regimes that only they brought along."""
+    left = tuple(each for each in label.classes if each not in gone)
     derived = set(now.facts.regimes_of(label.classes, label.origins))
     kept = {*(set(label.regimes) - derived), *now.facts.regimes_of(left, label.origins)}
     return replace(label, classes=left, regimes=tuple(sorted(kept)))

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -54,25 +54,29 @@ class Changed:
     weakened: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
 class _Making:
     """One world under change. ``strict``: a name that leads nowhere is an error, else it changes nothing."""
 
-    book: FactBook
-    packs: list[Pack]
-    library: Mapping[str, Pack]
-    drill: Drill
-    today: date
-    strict: bool
-    touched: set[str] = field(default_factory=set)
-    lost: set[str] = field(default_factory=set)
-    weakened: set[str] = field(default_factory=set)
+    def __init__(self, world: World, drill: Drill, library: Mapping[str, Pack], today: date, *, strict: bool) -> None:
+        self.book = world.book
+        self.packs = list(world.packs)
+        self.library = library
+        self.drill = drill
+        self.today = today
+        self.strict = strict
+        self.touched: set[str] = set()
+        self.lost: set[str] = set()
+        self.weakened: set[str] = set()
 
     def absent(self, what: str, name: str, known: Iterable[str]) -> None:
         """Refuse, or in another world than today's go on: the row had not been written yet."""
         if self.strict:
             near = difflib.get_close_matches(name, list(known), 3, 0.5)
-            hint = f"name one of: {', '.join(near)}" if near else "look at `greylag facts` for what there is"
+            hint = (
+                f"name one of: {', '.join(near)}"
+                if near
+                else "list what there is with `greylag facts show` and `greylag policy list`"
+            )
             raise RequestRefused(
                 "GL-WHATIF-003", f"drill {self.drill.name!r}: there is no {what} {name!r} in this world.", f"{hint}."
             )
@@ -118,7 +122,7 @@ def apply(
     for a row, pack, processor or place that the world does not have (not where ``strict`` is False: then that part
     changes nothing), ``GL-WHATIF-004`` where the changed world would make no sense.
     """
-    making = _Making(world.book, list(world.packs), library, drill, today, strict)
+    making = _Making(world, drill, library, today, strict=strict)
     for change in drill.changes:
         match change:
             case FactChange():

@@ -17,6 +17,10 @@ from greylag.governance.whatif.report import label_document
 MAX_LABELS = 64
 MAX_CELLS = 100_000
 _AT_ONCE = 1_000
+_ALWAYS_SHOWN = frozenset({
+    (Stage.PLACEMENT, "pool"), (Stage.PROMPT, "endpoint"), (Stage.TOOL, "host"), (Stage.ARTIFACT, "store"),
+    (Stage.CHAT, "chat"), (Stage.PUSH, "forge"), (Stage.DEPLOY, "environment"), (Stage.TRACE, "exporter"),
+})  # fmt: skip
 PERMIT, UNTIL, DENY = "permit", "until", "deny"
 #: Who asks at each stage; the platform where nobody else is named.
 _ASKING: Mapping[Stage, str] = {
@@ -78,15 +82,21 @@ def labels_in_use(decisions: Iterable[Decision]) -> tuple[tuple[Label, ...], int
 def matrix_of(pair: Pair, labels: tuple[Label, ...], *, today: date, drilled: bool, left_out: int = 0) -> Matrix:
     """Return the table of ``labels`` by open targets by the stages at which such a target is used, as of ``today``.
 
-    A stage and a target belong together where public data without classes may go there, or where it may not only
-    for want of something that could be discharged.
+    A stage and a kind of target belong together where public data without classes may go to one of that kind, be it
+    only after something was discharged; or by their nature (`_ALWAYS_SHOWN`), so that a target to which nothing at all
+    may go is seen as such.
     """
     policy = pair.before
     at = datetime(today.year, today.month, today.day, tzinfo=UTC)
     targets = [Target(row.kind, row.name) for row in policy.facts_on(today).targets if row.max_level != CLOSED]
     every = [(stage, target) for stage in Stage for target in targets]
     plain = [_question(policy, Label(LEVELS[0]), stage, target, at) for stage, target in every]
-    ways = [way for way, answer in zip(every, _answers(policy, plain), strict=True) if answer.word != DENY]
+    used = {
+        (stage, target.kind)
+        for (stage, target), answer in zip(every, _answers(policy, plain), strict=True)
+        if answer.word != DENY
+    }
+    ways = [(stage, target) for stage, target in every if (stage, target.kind) in used | _ALWAYS_SHOWN]
     cases = [(label, stage, target) for label in labels for stage, target in ways]
     asked = [_question(policy, *case, at) for case in cases[:MAX_CELLS]]
     before = _answers(policy, asked)

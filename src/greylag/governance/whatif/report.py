@@ -23,7 +23,16 @@ GROUPS = ("law", "rule", "repository", "owner", "target", "stage")
 DENIED, ALLOWED = "newly_denied", "newly_allowed"
 
 
-@dataclass(slots=True)
+class Tally:
+    """How many decisions of a flow there were, how large what they were about, and of which tasks."""
+
+    def __init__(self) -> None:
+        self.decisions = 0
+        self.size_bytes = 0
+        self.tasks: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """Decisions that flip alike: the same way, stage, target, repository, label and kind of asset and principal.
 
@@ -42,9 +51,7 @@ class Flow:
     because: tuple[str, ...]
     price_permille: int
     fallback: Fallback | None
-    decisions: int = 0
-    size_bytes: int = 0
-    tasks: set[str] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally, compare=False)
 
     def document(self) -> dict[str, object]:
         """Return this as plain JSON values."""
@@ -52,8 +59,8 @@ class Flow:
         return {
             "way": self.way, "stage": str(self.question.stage), "target_kind": self.question.target.kind,
             "target": self.question.target.name, "repository": self.repository, "owner": self.owner,
-            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.decisions,
-            "tasks": len(self.tasks), "size_bytes": self.size_bytes, "first_decision": self.first,
+            "asset": asset.kind, "label": label_document(asset.label), "decisions": self.tally.decisions,
+            "tasks": len(self.tally.tasks), "size_bytes": self.tally.size_bytes, "first_decision": self.first,
             "rules": list(self.rules), "laws": list(self.laws), "why": self.why, "because": list(self.because),
             "price_permille": self.price_permille,
             "fallback": self.fallback.document() if self.fallback is not None else None,
@@ -102,7 +109,7 @@ class Report:
     def document(self, affected: Iterable[Affected]) -> dict[str, object]:
         """Return everything as plain JSON values, most frequent first; ``affected`` is what is live and concerned."""
         drill = self.drill
-        flows = sorted(self.flows.values(), key=lambda flow: (-flow.decisions, flow.first))
+        flows = sorted(self.flows.values(), key=lambda flow: (-flow.tally.decisions, flow.first))
         concerned = tuple(affected)
         return {
             "schema_version": 1,
@@ -127,13 +134,13 @@ class Report:
             each for each in self.flows.values() if each.way == DENIED and each.question.target.kind == "endpoint"
         ]
         served = [(each, each.fallback.targets[0]) for each in denied if each.fallback and each.fallback.targets]
-        decisions = sum(each.decisions for each, _ in served)
-        before = sum(each.decisions * each.price_permille for each, _ in served)
-        after = sum(each.decisions * offer.price_permille for each, offer in served)
+        decisions = sum(each.tally.decisions for each, _ in served)
+        before = sum(each.tally.decisions * each.price_permille for each, _ in served)
+        after = sum(each.tally.decisions * offer.price_permille for each, offer in served)
         return {
-            "decisions": sum(each.decisions for each in denied), "with_fallback": decisions,
-            "without_fallback": sum(each.decisions for each in denied) - decisions,
-            "tasks": len({task for each in denied for task in each.tasks}),
+            "decisions": sum(each.tally.decisions for each in denied), "with_fallback": decisions,
+            "without_fallback": sum(each.tally.decisions for each in denied) - decisions,
+            "tasks": len({task for each in denied for task in each.tally.tasks}),
             "price_permille": before // decisions if decisions else None,
             "fallback_price_permille": after // decisions if decisions else None,
         }  # fmt: skip
@@ -152,10 +159,10 @@ class Report:
                 self.flows_left_out += 1
                 return
             flow = self.flows[key] = self._begun(outcome, way, rules, laws)
-        flow.decisions += 1
-        flow.size_bytes += asset.size_bytes
+        flow.tally.decisions += 1
+        flow.tally.size_bytes += asset.size_bytes
         if decision.task_id in self.tasks:
-            flow.tasks.add(decision.task_id)
+            flow.tally.tasks.add(decision.task_id)
 
     def _begun(self, outcome: Outcome, way: str, rules: tuple[str, ...], laws: tuple[str, ...]) -> Flow:
         decision, question, pair = outcome.decision, outcome.question, outcome.pair
