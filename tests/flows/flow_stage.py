@@ -227,6 +227,10 @@ class Stage:
         )
         return folder
 
+    def until_taken(self) -> None:
+        """Wait as long as a running platform may need to take changed facts."""
+        time.sleep(1.5)
+
     def cli(self, *arguments: str) -> Answer:
         return cli(self.home, *arguments, env=self.env)
 

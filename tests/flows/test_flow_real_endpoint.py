@@ -3,27 +3,16 @@
 Only who answers at the endpoint's address is played: a local server that speaks the Messages protocol from a script.
 """
 
-import asyncio
-import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_endpoint import KEY, Endpoint, endpoint
 from flow_openings import AT_HOME, opening
 from flow_stage import Stage, contents, script, staged
 
-from greylag.adapters.models.backends.scripted import ScriptedUpstream
-from greylag.adapters.models.port import ModelCall
-from greylag.domain.stages import Stage as Place
-from tests.support.permits import permit
-
-KEY = "sk-ant-test-7f0e5c1b9d"
 OPEN = {"open": opening("endpoint", "anthropic", "internal")}
 PRICED = "claude-sonnet-4-5"
 STORY = {
@@ -49,69 +38,15 @@ STORY = {
 }  # fmt: skip
 
 
-@dataclass
-class Endpoint:
-    """A server that wants the key and answers from the script."""
-
-    url: str = ""
-    seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def answer(self, key: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        self.seen.append((key, json.loads(body)))
-        if key != KEY:
-            return 401, {}, b'{"type": "error", "error": {"type": "authentication_error", "message": "no"}}'
-        return asyncio.run(self._scripted(path, body))
-
-    async def _scripted(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        asked = json.loads(body)
-        upstream = ScriptedUpstream("played", self.cassettes)
-        call = ModelCall(path, asked["model"], body, {}, asked["max_tokens"], bool(asked.get("stream")))
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        reply = await upstream.send(permit(Place.PROMPT, "played", digest), call)
-        return reply.status, dict(reply.headers), b"".join([chunk async for chunk in reply.chunks])
-
-    cassettes: Path = Path()
-
-
-@contextmanager
-def endpoint(folder: Path) -> Iterator[Endpoint]:
-    played = Endpoint(cassettes=folder)
-    (folder / "calc.json").write_text(json.dumps(STORY))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status, headers, answer = played.answer(self.headers.get("x-api-key", ""), self.path, body)
-            self.send_response(status)
-            for name, value in {**headers, "content-length": str(len(answer))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    played.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield played
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with endpoint(tmp_path_factory.mktemp("played")) as running:
+    with endpoint(tmp_path_factory.mktemp("played"), STORY) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def stage(played: Endpoint) -> Iterator[Stage]:
-    with staged(AT_HOME, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}, OPEN) as running:
+    with staged(AT_HOME, played.env, OPEN) as running:
         yield running
 
 
@@ -182,7 +117,7 @@ def test_money_that_is_not_there_or_not_known_stops_the_run_in_words(
     played: Endpoint, tmp_path: Path, settings: str, code: str
 ) -> None:
     before = len(played.seen)
-    with staged(AT_HOME + settings, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": played.url}, OPEN) as stage:
+    with staged(AT_HOME + settings, played.env, OPEN) as stage:
         task = ask(stage, stage.calc(tmp_path))
         thread = stage.thread(task["task_id"])
 

@@ -16,7 +16,7 @@ from greylag.adapters.chat.backends.thread import BuiltinThread
 from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
-from greylag.adapters.forge.http import Authorise, smart_http
+from greylag.adapters.forge.http import smart_http
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.registry.backends.simple_index import SimpleIndex
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
@@ -25,6 +25,7 @@ from greylag.adapters.sandbox.requirements import REGISTRY_TARGET
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.forge_access import git_access
 from greylag.app.importing import Incoming, import_repository
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.home import prepare_home, read_operator_token
@@ -153,7 +154,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         _log.warning("not revived: %s", problem)
     await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
-    return Opened(platform, smart_http(forge.root, _git_access(platform)))
+    return Opened(platform, smart_http(forge.root, git_access(platform)))
 
 
 def _law(
@@ -211,20 +212,3 @@ def _platform(settings: Settings, home: Path, cell: Cell, parts: _Parts) -> Plat
         operator_token=read_operator_token(home), ledger_public_key=public_bytes(parts.key.public_key()),
         import_repository=bring, close=close, policy=parts.policy,
     )  # fmt: skip
-
-
-def _git_access(platform: Platform) -> Authorise:
-    """Let people with a token read and push ordinary branches; the user name is not looked at."""
-
-    def authorise(user: str, password: str, repository: str, service: str) -> str | None:
-        person = platform.directory.person_by_token(password)
-        known = {each.name for each in platform.directory.repositories()}
-        if person is None or repository not in known:
-            return None
-        needed = {
-            "git-upload-pack": {"requester", "reviewer", "operator", "auditor"},
-            "git-receive-pack": {"requester"},
-        }
-        return person.name if needed.get(service, set()) & set(person.roles) else None
-
-    return authorise

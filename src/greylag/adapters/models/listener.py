@@ -142,5 +142,5 @@ def _no_socket(path: Path, why: str) -> OperatorError:
     return OperatorError(
         "GL-GATEWAY-002",
         f"the gateway can't listen at `{path}`: {why}.",
-        "set `socket_dir` to a short path that Greylag may write to, such as `/run/greylag`.",
+        "use a home folder with a short path that Greylag may write to (`--home`, `GREYLAG_HOME`).",
     )
