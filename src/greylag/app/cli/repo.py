@@ -24,7 +24,10 @@ def add(  # noqa: PLR0913 - each is an option of the command
     source: Source,
     name: Annotated[str, typer.Option(help="What it is called here (default: its own name).")] = "",
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file: level, build, verify, keywords, environments.")
+        Path | None,
+        typer.Option(
+            help="A TOML file: level, classes, origins, path_rules, owner, build, verify, keywords, environments."
+        ),
     ] = None,
     level: Annotated[str, typer.Option(help="public, internal, confidential or restricted.")] = "",
     verify: Annotated[list[str] | None, typer.Option(help="A check as one command line; may be given again.")] = None,
