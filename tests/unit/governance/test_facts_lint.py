@@ -157,7 +157,7 @@ def test_a_chain_of_companies_may_be_long() -> None:
         ({"certainty": "K"}, [("GL-FACTS-011", "error")]),
         ({"certainty": "M"}, []),
         ({"certainty": "A", "review_by": DAY}, []),
-        ({"certainty": "A", "review_by": date(2026, 5, 31)}, [("GL-FACTS-012", "warning")]),
+        ({"certainty": "A", "review_by": date(2026, 5, 31)}, [("GL-FACTS-012", "error")]),
         ({"certainty": "A", "review_by": date(2026, 5, 31), "status": "annulled"}, []),
         ({"retrieved": date(2026, 6, 2)}, [("GL-FACTS-013", "warning")]),
         ({"known_from": date(2026, 6, 2)}, [("GL-FACTS-013", "warning")]),

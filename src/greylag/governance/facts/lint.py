@@ -56,7 +56,7 @@ def _of_row(row: Row, today: date, *, counts: bool) -> Iterator[Finding]:
         yield Finding(
             "GL-FACTS-012", row.row, "review_by",
             f"row `{row.row}` was to be reviewed by {basis.review_by}; since then it counts as unchecked (`K`).",
-            "look at its source again, and add a version with the new `retrieved` and `review_by`.", "warning",
+            "look at its source again, and add a version with the new `retrieved` and `review_by`.", "error",
         )  # fmt: skip
     for name, day in (("retrieved", basis.retrieved), ("known_from", basis.known_from)):
         if day is not None and day > today:

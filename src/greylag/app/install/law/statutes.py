@@ -12,12 +12,14 @@ from greylag.app.install.law.worlds import keep_world
 from greylag.app.settings import Settings
 from greylag.domain.clock import Clock
 from greylag.domain.errors import OperatorError
-from greylag.governance.facts import FactBase
+from greylag.governance.facts import FactBase, stale
 from greylag.governance.policy import CedarPolicy
 from greylag.governance.question import Question, Verdict
 from greylag.governance.world import World
 
 _LOOK_SECONDS = 1.0
+#: How many overdue rows the log names.
+_NAMED = 5
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +82,12 @@ class LivePolicy:
         today = self._today()
         world = read_world(self._settings, self._home, own=self._own, today=today)
         policy = world.policy(today=today)
+        overdue = [row.row for row in stale(world.book, today)]
+        if overdue:
+            _log.warning(
+                "GL-FACTS-012: %d fact rows are past review and count as unchecked: %s; next: greylag facts stale",
+                len(overdue), ", ".join(overdue[:_NAMED]),
+            )  # fmt: skip
         keep_world(self._home, world)
         return world, policy
 
