@@ -118,6 +118,48 @@ def test_raw_transactions_leave_the_country_as_sums_only_and_the_lowering_is_on_
     assert {kind: text for _, kind, text in kept(stage, task_id)}["attachment"] == PEOPLE.encode(), "the vault keeps it"
 
 
+SOMEBODY_ELSES_THREAD = f"""schema_version = 2
+
+[[processor]]
+name = "Chat Ltd"
+legal_entity = "Chat Ltd"
+seat = "GB"
+{ROW}
+[[target]]
+kind = "chat"
+name = "thread:local"
+places = ["GB"]
+processor = "Chat Ltd"
+pinned = true
+trains_by_default = false
+retention_days = 30
+uncovered_surfaces = ["title", "file_names"]
+{ROW}
+[[opening]]
+kind = "chat"
+name = "thread:local"
+max_level = "confidential"
+{ROW}"""
+
+
+def test_a_thread_that_does_not_cover_titles_gets_a_link_in_place_of_words(tmp_path: Path) -> None:
+    settings = '[region]\njurisdiction = "GB"\n\n[server]\npublic_url = "https://greylag.example.com"\n'
+    with staged(settings, facts={"chat": SOMEBODY_ELSES_THREAD}) as running:
+        name = running.calc(tmp_path, level="confidential", origins=["GB"])
+        task = running.ask("Zwiebelfisch: adding subtracts, fix it", name)
+        said = running.messages(task["task_id"])
+        assert task["status"] == "in_review", running.thread(task["task_id"])
+        assert len(said) > 3
+        for each in said:
+            assert "Zwiebelfisch" not in each["text"]
+            assert f"https://greylag.example.com/tasks/{task['task_id']}" in each["text"]
+        posted = [each for each in running.ledger() if each["kind"] == "decision" and each["stage"] == "chat"]
+        assert {(each["round"], each["permitted"]) for each in posted} == {(1, False), (2, True)}
+        assert {tuple(each["obligations"]) for each in posted if not each["permitted"]} == {
+            ("link-instead-of-content",)
+        }
+
+
 def test_an_address_in_a_prompt_is_a_pseudonym_abroad_and_itself_at_home(stage: Stage, tmp_path: Path) -> None:
     name = stage.calc(tmp_path, origins=["GB"])
     task = stage.ask(f"{MAIL} says that adding subtracts, fix it", name, (), agent="claude")

@@ -5,7 +5,7 @@ A cell has its own engine, vault, keys, ledger, gateway and workers; a task neve
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -216,6 +216,8 @@ class Cell:
         target = Target("chat", self.chat.where)
         hop = Hop(Stage.CHAT, PLATFORM, "post", asset, target, f"say/{key}", about.task_id, about.repository)
         passed = self.door.send(hop, text.encode())
+        if passed.content != text.encode():
+            body = self.keep_now(replace(about, label=passed.label), passed.content, "message", f"sent/{key}")
         said = Said(about.task_id, kind, passed.content.decode("utf-8", "replace"), body, key, author)
         self.chat.say(passed.permit, said, self.clock.now())
         self.seen_now(passed.permit, "sent")
