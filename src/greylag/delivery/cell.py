@@ -82,8 +82,8 @@ class Labeller(Protocol):
         """Return ``base`` joined with what is found in ``content``."""
         ...
 
-    def marks(self, content: bytes, people: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return keyed marks of ``people`` and of those whom ``content`` names."""
+    def look(self, content: bytes, base: Label, people: Sequence[str] = ()) -> tuple[Label, tuple[str, ...]]:
+        """Return what `of_content` does, and keyed marks of ``people`` and of those whom ``content`` names."""
         ...
 
 
@@ -144,10 +144,8 @@ class Cell:
         self, kind: str, label: Label, content: bytes, *, surfaces: tuple[str, ...] = (), people: Sequence[str] = ()
     ) -> Asset:
         """Describe ``content``: its digest, and its label joined with what a look at it finds."""
-        return Asset(
-            kind, self.labeller.of_content(content, label), self.region, digest_of(content), len(content), surfaces,
-            self.labeller.marks(content, people),
-        )  # fmt: skip
+        found, subjects = self.labeller.look(content, label, people)
+        return Asset(kind, found, self.region, digest_of(content), len(content), surfaces, subjects)
 
     async def seen(self, permit: Permit, outcome: str) -> None:
         """Record that something moved to where the operator itself runs it, in this region."""

@@ -141,7 +141,7 @@ class Discharger:
         repository = self._repository(hop.repository) if hop.repository else None
         linked = step.name == "link-instead-of-content"
         return Occasion(
-            media_type=_media_type(hop, made.content), task_id=hop.task_id, repository=hop.repository,
+            media_type=media_type_of(made.content), task_id=hop.task_id, repository=hop.repository,
             region=hop.asset.origin, by=PLATFORM, facts=self._facts(),
             floor=floor_for(str(step), made.label, repository) if repository is not None else None,
             key=self._pseudonyms.key_of(hop.task_id),
@@ -162,9 +162,9 @@ def _applied(made: Discharge, content: bytes, label: Label, name: str, residual:
     return Discharge(content, label, done, made.records)
 
 
-def _media_type(hop: Hop, content: bytes) -> str:
-    """Say what ``content`` is by what it is: nobody's word for it is taken."""
-    if hop.asset.kind != "prompt" and content[:1] not in (b"{", b"["):
+def media_type_of(content: bytes) -> str:
+    """Return ``application/json`` or ``text/plain`` by what ``content`` is: nobody's word for it is taken."""
+    if content[:1] not in (b"{", b"["):
         return "text/plain"
     try:
         json.loads(content)

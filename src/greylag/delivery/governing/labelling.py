@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from greylag.adapters.models.port import Restorer
-from greylag.delivery.governing.discharging import Pseudonyms
+from greylag.delivery.governing.discharging import Pseudonyms, media_type_of
 from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
 from greylag.governance.facts import UNKNOWN, FactBase
@@ -12,8 +12,6 @@ from greylag.governance.labelling import label_from, with_regimes
 from greylag.governance.scanning import Scanner, label_of_findings
 from greylag.governance.subjects import mark_of, marks
 
-JSON = "application/json"
-_TEXT = "text/plain"
 #: How much of content is looked at to tell text from other bytes; as git does.
 _LOOKED_AT = 8000
 
@@ -46,16 +44,16 @@ class Labels:
 
         Bytes that are no text (a build) are not looked into: what they are made of was.
         """
-        if _is_binary(content):
-            return self._with_regimes(base.because("binary"))
-        return self._with_regimes(base.joined(label_of_findings(self._scanner.scan_content(content, _TEXT))))
+        return self.look(content, base)[0]
 
-    def marks(self, content: bytes, people: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return keyed marks of ``people`` and of those whom ``content`` names."""
+    def look(self, content: bytes, base: Label, people: Sequence[str] = ()) -> tuple[Label, tuple[str, ...]]:
+        """Return what `of_content` does, and keyed marks of ``people`` and of those whom ``content`` names."""
+        known = {mark_of(each, self._key) for each in people}
         if _is_binary(content):
-            return tuple(sorted(mark_of(each, self._key) for each in people))
-        found = marks(self._scanner.scan_content(content, _TEXT), self._key)
-        return tuple(sorted({*found, *(mark_of(each, self._key) for each in people)}))
+            return self._with_regimes(base.because("binary")), tuple(sorted(known))
+        found = self._scanner.scan_content(content, media_type_of(content))
+        label = self._with_regimes(base.joined(label_of_findings(found)))
+        return label, tuple(sorted({*marks(found, self._key), *known}))
 
     def of_prompt(self, body: bytes, base: Label) -> tuple[Label, tuple[str, ...]]:
         """Return ``base`` joined with what is found in a request's body, and marks of the people it names."""
