@@ -32,8 +32,9 @@ def refused_for_programs(home: Path, *arguments: str) -> tuple[int, str]:
     """Run a command that must fail with ``--json``, and return exit code and error code."""
     answer = cli(home, *arguments)
     error = answer.json["error"]
-    assert set(error) == {"code", "message", "remedy"}
-    assert all(error.values())
+    assert set(error) == {"code", "message", "remedy", "decision_id"}
+    assert all(error[name] for name in ("code", "message", "remedy"))
+    assert bool(error["decision_id"]) is (error["code"] == "GL-POLICY-001")
     return answer.code, error["code"]
 
 
