@@ -236,8 +236,8 @@ def row(code: str, those: list[Site]) -> str:
 
 
 def cell(text: str) -> str:
-    """Return ``text`` fit for a table's cell."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ").strip()
+    """Return ``text`` fit for a table's cell; the places that a line of the log fills are ``…`` too."""
+    return re.sub(r"%[sd]", "…", text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ").strip()
 
 
 if __name__ == "__main__":

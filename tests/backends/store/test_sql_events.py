@@ -321,8 +321,8 @@ def sample_of(kind: object) -> object:
     arguments = get_args(kind)
     if type(None) in arguments:
         return sample_of(next(argument for argument in arguments if argument is not type(None)))
-    assert arguments == (str, ...), kind
-    return ("one", "two")
+    assert arguments[1:] == (...,), kind
+    return ("one", "two") if arguments[0] is str else (sample_of(arguments[0]),) * 2
 
 
 def sample_event(kind: type[ev.Event]) -> ev.Event:
