@@ -164,7 +164,7 @@ def _applied(made: Discharge, content: bytes, label: Label, name: str, residual:
 
 def media_type_of(content: bytes) -> str:
     """Return ``application/json`` or ``text/plain`` by what ``content`` is: nobody's word for it is taken."""
-    if content[:1] not in (b"{", b"["):
+    if content.lstrip()[:1] not in (b"{", b"["):
         return "text/plain"
     try:
         json.loads(content)

@@ -250,7 +250,7 @@ def _opened(now: Standpoint, literals: Literals) -> Moves:
     if fact is None or (fact.max_level in LEVELS and LEVELS.index(fact.max_level) >= LEVELS.index(level)):
         return
     row = Opening(fact.kind, fact.name, level, now.basis())
-    words = f"the operator opens it: `greylag facts open {fact.kind} {fact.name} --level {level}`"
+    words = f"the operator opens it: `greylag facts open {fact.kind} {fact.name} --level {level} --because WHY`"
     yield Change("opening", words, 40), now.situation.having(row)
 
 

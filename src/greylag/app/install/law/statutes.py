@@ -11,7 +11,7 @@ from greylag.app.install.law.lawbook import fact_files, read_world
 from greylag.app.install.law.worlds import keep_world
 from greylag.app.settings import Settings
 from greylag.domain.clock import Clock
-from greylag.domain.errors import OperatorError
+from greylag.domain.errors import GreylagError
 from greylag.governance.facts import FactBase, stale
 from greylag.governance.policy import CedarPolicy
 from greylag.governance.question import Question, Verdict
@@ -72,8 +72,10 @@ class LivePolicy:
                 self._world, self._policy = self._read()
                 self.problem = ""
                 _log.info("the facts changed: decisions are made under %s now", self._world.version)
-        except OperatorError as error:
+        except (GreylagError, OSError) as error:
             self.problem = str(error)
+            if isinstance(error, OSError) or error.code == "GL-WORLD-004":
+                self._seen = ()  # no room to keep it: the file is fine, and is looked at again
             _log.error("the facts changed and can't be used, so nothing changes: %s", error)
         finally:
             self._lock.release()
