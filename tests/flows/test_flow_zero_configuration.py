@@ -55,6 +55,8 @@ def test_following_the_remedies_opens_the_first_way_and_nothing_leaves_before(
             assert len(taken) < MOST_STEPS, f"{taken} did not open it: {task['outcome']} {task['remedy']}"
             thread = stage.thread(task["task_id"])
             assert task["remedy"].split(" Or: ")[0] in thread, "the person is told in the thread"
+            assert "No (" in thread, "and why, in one line"
+            assert "Smallest remedy: " in thread
             stage, step = follow(stage, task["remedy"], played)
             taken.append(step)
             task = ask(stage)

@@ -25,6 +25,7 @@ from greylag.adapters.sandbox.requirements import REGISTRY_TARGET
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.opening import Control, open_cell, open_control
 from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.explaining import Explainer, line_about
 from greylag.app.forge_access import git_access
 from greylag.app.importing import Incoming, import_repository
 from greylag.app.install.clock import SystemClock
@@ -146,6 +147,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
         default_agent=settings.agent.default, endpoint=models.endpoint, model=models.model, labels=models.labels,
         bounds=bounds_of(settings),
+        why=lambda decision_id: line_about(Explainer(policy.policy, home), ledger, decision_id),
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
     platform = _platform(settings, home, cell, _Parts(control, engine, key, models, policy))

@@ -17,7 +17,7 @@ from greylag.domain.labels import LEVELS, Label
 from greylag.domain.stages import Stage
 from greylag.domain.task import Task
 from greylag.governance.decision import Decision, decision_from
-from greylag.governance.explanation import Explanation, as_json, as_text, explain
+from greylag.governance.explanation import Explanation, as_json, as_text, explain, one_line
 from greylag.governance.facts import TARGET_KINDS, UNKNOWN
 from greylag.governance.policy import CedarPolicy
 from greylag.governance.policy.request import PRINCIPAL_TYPES
@@ -155,6 +155,14 @@ class Explainer:
             except GreylagError as error:
                 self._kept[version] = error
         return self._kept[version]
+
+
+def line_about(explainer: Explainer, ledger: LedgerStore, decision_id: str) -> str:
+    """Return one line for a chat about a recorded decision, "" where it can't be explained."""
+    try:
+        return one_line(explainer.explain(find_decision(ledger, decision_id)).explanation)
+    except GreylagError:  # the refusal itself is told all the same
+        return ""
 
 
 def recorded_document(found: Recorded) -> dict[str, Any]:

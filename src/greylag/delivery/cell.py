@@ -87,13 +87,18 @@ class Labeller(Protocol):
         ...
 
 
+def _untold(decision_id: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """Everything a stage may touch. Built only by ``app.bootstrap`` and by tests.
 
     ``sign_approval`` signs (subject, person, way) and ``seal`` an in-toto statement, both with the region's key.
     ``default_agent`` and ``model`` are used where a request names none; ``labels`` says, per endpoint, what must be
-    shown where no real model works. ``slots`` bounds the sandboxes that run at once.
+    shown where no real model works. ``slots`` bounds the sandboxes that run at once. ``why`` says in one line why a
+    decision was a no and the least that would change it, "" where that can't be told.
     """
 
     region: str
@@ -122,6 +127,7 @@ class Cell:
     model: str
     labels: Mapping[str, str] = field(default_factory=dict)
     bounds: Bounds = Bounds()
+    why: Callable[[str], str] = _untold
 
     async def task(self, task_id: TaskId) -> Task:
         """Return the task as its log tells it now."""

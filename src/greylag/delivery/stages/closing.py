@@ -1,5 +1,6 @@
 """The end of a task: said in the thread, retention decided, workspaces gone. No task ends in silence."""
 
+import asyncio
 from contextlib import suppress
 
 from greylag.delivery.cell import PLATFORM, Cell, label_of
@@ -54,6 +55,8 @@ async def fail(cell: Cell, task_id: TaskId, error: GreylagError) -> str:
     task = await cell.task(task_id)
     text = f"{error.message}\nNext: {error.remedy} ({error.code})"
     if isinstance(error, PolicyRefused):
+        line = await asyncio.to_thread(cell.why, error.decision_id)
+        text = (f"{line}\n" if line else "") + text
         text += f"\nWhy, and what would turn it: greylag policy explain {error.decision_id}"
     with suppress(PolicyRefused):  # where nothing may be said in the thread, the status alone tells it
         await cell.say(task, "error", text, f"failed/{error.code}")
