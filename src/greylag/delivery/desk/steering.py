@@ -1,0 +1,75 @@
+"""Steering: what people say to a task that has begun: an answer, a follow-up, a stop."""
+
+from greylag.adapters.engine.port import Engine
+from greylag.delivery.cell import About, Cell, label_of
+from greylag.delivery.desk.checks import person_with, task_here, title_of, wake, was_taken, words_of
+from greylag.delivery.echo import echo
+from greylag.domain import events as ev
+from greylag.domain.errors import RequestRefused
+from greylag.domain.ids import TaskId
+from greylag.domain.repository import Person
+from greylag.domain.states import TaskStatus
+from greylag.domain.task import Task
+
+
+def take_reply(cell: Cell, engine: Engine, task_id: TaskId, by: str, text: str, message_id: str = "") -> Task:
+    """Take a follow-up, or the answer to a question; it starts a further round as soon as the task can take one.
+
+    The same ``message_id`` again is taken once, wherever the task stands by then. Raises RequestRefused
+    ``GL-TASK-003`` where the task has ended or is past review, ``GL-INTAKE-003`` for an answer that is none of the
+    choices.
+    """
+    person = person_with(cell, by, "requester")
+    text = words_of(cell, text)
+    task = task_here(cell, task_id)
+    if message_id and was_taken(cell, task, (f"reply/{message_id}", f"answered/{message_id}")):
+        return task
+    if task.status is TaskStatus.ASKED:
+        return _answer(cell, engine, task, person, text, message_id)
+    if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING) or task.intent == "release":
+        raise RequestRefused("GL-TASK-003", f"{task_id} is `{task.status}` and takes no more.", "ask it as a new task.")
+    key = f"reply/{message_id or cell.clock.entropy(10).hex()}"
+    kept = cell.keep_now(About.of(task), text.encode(), "message", key)
+    task = cell.relabel_now(task, cell.labeller.of_content(text.encode(), label_of(task)))
+    event = ev.FollowUpReceived(person.name, kept, title_of(text), message_id)
+    recorded = cell.events.append(task_id, event, key=key, at=cell.clock.now())
+    echo(cell, task, recorded)
+    if not task.waiting:
+        cell.say_now(About.of(task), "text", "Noted; it comes next.", f"{key}/noted")
+    wake(engine, task_id, recorded.sequence)
+    return cell.events.task(task_id)
+
+
+def take_stop(cell: Cell, engine: Engine, task_id: TaskId, by: str, reason: str = "") -> Task:
+    """Ask a task to stop; a running agent ends within seconds. What is merged can't be stopped any more.
+
+    Raises RequestRefused ``GL-TASK-004`` where it is too late.
+    """
+    person = person_with(cell, by, "requester")
+    task = task_here(cell, task_id)
+    if task.ended or task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING):
+        merged = task.status in (TaskStatus.APPROVED, TaskStatus.RELEASING, TaskStatus.MERGED, TaskStatus.RELEASED)
+        remedy = f"roll back instead: `greylag release rollback {task.repository} ENVIRONMENT`."
+        raise RequestRefused(
+            "GL-TASK-004",
+            f"{task_id} is `{task.status}`: too late to stop.",
+            remedy if merged else f"nothing is left to stop: `greylag task show {task_id}`.",
+        )
+    event = ev.StopRequested(person.name, reason[:2000])
+    recorded = cell.events.append(task_id, event, key="stop", at=cell.clock.now())
+    echo(cell, task, recorded)
+    wake(engine, task_id, recorded.sequence)
+    return cell.events.task(task_id)
+
+
+def _answer(cell: Cell, engine: Engine, task: Task, person: Person, text: str, message_id: str) -> Task:
+    choice = next((each for each in task.choices if each.lower() == text.strip().lower()), None)
+    if choice is None:
+        known = ", ".join(f"`{each}`" for each in task.choices)
+        raise RequestRefused("GL-INTAKE-003", f"{text[:60]!r} is none of {known}.", "answer with one of them.")
+    answered = ev.QuestionAnswered(choice, person.name)
+    key = f"answered/{message_id}" if message_id else "answered"
+    recorded = cell.events.append(task.task_id, answered, key=key, at=cell.clock.now())
+    echo(cell, task, recorded)
+    wake(engine, task.task_id, recorded.sequence)
+    return cell.events.task(task.task_id)
