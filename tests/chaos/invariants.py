@@ -25,8 +25,9 @@ from greylag.app.settings import load_settings
 from greylag.domain import events as ev
 from greylag.domain.events import Recorded
 from greylag.domain.ids import TaskId
+from greylag.domain.replaying import replay
 from greylag.domain.repository import Repository
-from greylag.domain.task import Task, replay
+from greylag.domain.task import Task
 from tests.chaos.processes import Process, processes_of
 
 

@@ -16,7 +16,7 @@ from greylag.adapters.agents.backends.command import CommandAgent
 from greylag.adapters.agents.conformance import Act, check_agent
 from greylag.adapters.agents.port import Assignment
 from greylag.adapters.chat.backends.thread import BuiltinThread
-from greylag.adapters.chat.conformance import check_chat
+from greylag.adapters.chat.conformance import check_thread
 from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.deploy.conformance import check_deployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
@@ -253,7 +253,7 @@ async def _chat(folder: Path) -> list[Row]:
         control.events.append(task_id, received, key="received", at=SystemClock().now())
         chat = BuiltinThread(control.threads, "local")
         with _door(home) as door:
-            seen = check_chat(chat, _permits(door, "chat"), lambda task: len(control.threads.messages(task)), task_id)
+            seen = check_thread(chat, _permits(door, "chat"), lambda task: len(control.threads.messages(task)), task_id)
     finally:
         control.close()
     return [Row("chat", finding.promise, finding.kept, finding.detail) for finding in seen]

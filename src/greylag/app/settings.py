@@ -1,7 +1,8 @@
 """Every setting, and the only reader of the environment. One TOML file, ``greylag.toml`` in the home folder.
 
 The environment carries only where the home is, and secrets: ``GREYLAG_HOME``, ``GREYLAG_DATABASE_URL``,
-``ANTHROPIC_API_KEY`` (and ``ANTHROPIC_BASE_URL``). Unknown keys are refused: a typing error never loosens anything.
+``ANTHROPIC_API_KEY`` (and ``ANTHROPIC_BASE_URL``), ``GREYLAG_SLACK_…``, ``GREYLAG_MATRIX_PASSWORD``.
+Unknown keys are refused: a typing error never loosens anything.
 """
 
 import os
@@ -15,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from greylag.domain.errors import OperatorError
 
 FILE_NAME = "greylag.toml"
+_SECRETS = {
+    "anthropic_api_key": "ANTHROPIC_API_KEY", "slack_bot_token": "GREYLAG_SLACK_BOT_TOKEN",
+    "slack_app_token": "GREYLAG_SLACK_APP_TOKEN", "slack_signing_secret": "GREYLAG_SLACK_SIGNING_SECRET",
+    "matrix_password": "GREYLAG_MATRIX_PASSWORD",
+}  # fmt: skip
 
 
 class _Strict(BaseModel):
@@ -85,6 +91,61 @@ class BoundSettings(_Strict):
     retain_days: int = Field(default=90, ge=1, le=3650, description="Retention that is decided and recorded per task.")
 
 
+class SlackSettings(_Strict):
+    """A Slack workspace. Tokens come from the environment: ``GREYLAG_SLACK_BOT_TOKEN`` and the one its mode needs."""
+
+    mode: Literal["off", "socket", "http"] = Field(
+        default="off", description="`socket` needs `GREYLAG_SLACK_APP_TOKEN`, `http` `GREYLAG_SLACK_SIGNING_SECRET`."
+    )
+    api_url: str = Field(default="https://slack.com/api/", description="Where its Web API is.")
+    where: str = Field(
+        default="slack", pattern=r"^[a-z][a-z0-9-]{0,40}$",
+        description="The fact that says where the workspace's content rests: `slack`, `slack-de` …",
+    )  # fmt: skip
+    stand_in: bool = Field(
+        default=False, description="It is the stand-in of `greylag fake-slack`, on this machine: loopback only."
+    )
+    upload: bool = Field(default=False, description="Put builds and reports into the thread, where policy permits it.")
+
+
+class MatrixSettings(_Strict):
+    """A Matrix account. Its secret comes from the environment: ``GREYLAG_MATRIX_PASSWORD``."""
+
+    homeserver: str = Field(default="", description="Its homeserver's base URL; empty: no Matrix.")
+    user: str = Field(default="", description="The account, as `@greylag:example.org`.")
+    own: bool = Field(
+        default=False, description="The homeserver is the operator's own, in this region's jurisdiction, unfederated."
+    )
+    where: str = Field(
+        default="matrix", pattern=r"^[a-z][a-z0-9.:-]{0,80}$",
+        description="The fact that says where the homeserver's content rests, where it is not the operator's own.",
+    )  # fmt: skip
+    invites: Literal["known", "nobody"] = Field(default="known", description="Whose invitations to rooms are taken.")
+
+
+class RoomSettings(_Strict):
+    """What is said in one room of a chat carries at least this label."""
+
+    source: str = Field(description="The chat, as `slack:T024BE7LD` or `matrix:example.org`.")
+    room: str = Field(description="The room's id in that chat.")
+    level: Literal["public", "internal", "confidential", "restricted"] = Field(
+        default="internal", description="Its level."
+    )
+    classes: tuple[str, ...] = Field(default=(), max_length=32, description="Classes of data talked about there.")
+    origins: tuple[str, ...] = Field(default=(), max_length=32, description="Where that data comes from.")
+
+
+class ChatSettings(_Strict):
+    """Where people talk to the platform besides the web thread and the command line."""
+
+    slack: SlackSettings = SlackSettings()
+    matrix: MatrixSettings = MatrixSettings()
+    rooms: tuple[RoomSettings, ...] = Field(default=(), max_length=1000, description="Labels of rooms.")
+    context_messages: int = Field(
+        default=30, ge=0, le=200, description="How much of a thread is read as context of a request."
+    )
+
+
 class Settings(_Strict):
     """The whole configuration."""
 
@@ -103,7 +164,12 @@ class Settings(_Strict):
     model: ModelSettings = ModelSettings()
     agent: AgentSettings = AgentSettings()
     bounds: BoundSettings = BoundSettings()
+    chat: ChatSettings = ChatSettings()
     anthropic_api_key: SecretStr = Field(default=SecretStr(""), exclude=True)
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), exclude=True)
+    slack_app_token: SecretStr = Field(default=SecretStr(""), exclude=True)
+    slack_signing_secret: SecretStr = Field(default=SecretStr(""), exclude=True)
+    matrix_password: SecretStr = Field(default=SecretStr(""), exclude=True)
 
 
 def home_folder(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:
@@ -124,17 +190,15 @@ def load_settings(home: Path, environ: Mapping[str, str] | None = None) -> Setti
     """
     environment = os.environ if environ is None else environ
     data = _read(home / FILE_NAME)
-    for key in ("anthropic_api_key",):
+    for key, variable in _SECRETS.items():
         if key in data:
             raise OperatorError(
-                "GL-SETTINGS-003",
-                f"`{key}` does not belong into {home / FILE_NAME}.",
-                "set `ANTHROPIC_API_KEY` instead.",
+                "GL-SETTINGS-003", f"`{key}` does not belong into {home / FILE_NAME}.", f"set `{variable}` instead."
             )
+        if environment.get(variable):
+            data[key] = environment[variable]
     if environment.get("GREYLAG_DATABASE_URL"):
         data["database_url"] = environment["GREYLAG_DATABASE_URL"]
-    if environment.get("ANTHROPIC_API_KEY"):
-        data["anthropic_api_key"] = environment["ANTHROPIC_API_KEY"]
     if environment.get("ANTHROPIC_BASE_URL"):
         data["model"] = {"base_url": environment["ANTHROPIC_BASE_URL"], **_table(data, "model")}
     try:

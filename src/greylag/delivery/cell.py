@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from greylag.adapters.agents.port import Agent
-from greylag.adapters.chat.port import Chat, Said
+from greylag.adapters.chat.port import Said, Thread
 from greylag.adapters.deploy.port import Deployer
 from greylag.adapters.forge.port import CaptureLimits, Forge
 from greylag.adapters.models.port import Gateway
@@ -20,6 +20,7 @@ from greylag.adapters.store.port import DeploymentStore, Directory, EventStore, 
 from greylag.adapters.vault.port import Vault
 from greylag.domain import events as ev
 from greylag.domain.clock import Clock
+from greylag.domain.conversation import Offer
 from greylag.domain.events import Event, Recorded
 from greylag.domain.ids import TaskId
 from greylag.domain.labels import Label
@@ -115,7 +116,7 @@ class Cell:
     agents: Mapping[str, Agent]
     gateway: Gateway
     deployer: Deployer
-    chat: Chat
+    chat: Thread
     toolbox: Callable[[Repository], Awaitable[Toolbox]]
     labeller: Labeller
     sign_approval: Callable[[str, str, str], str]
@@ -206,14 +207,17 @@ class Cell:
         """Return what ``reference`` names, for the platform's own work inside the region."""
         return await asyncio.to_thread(lambda: self.vault.get(reference, subject=task.task_id))
 
-    async def say(self, task: Task, kind: str, text: str, key: str) -> None:
+    async def say(self, task: Task, kind: str, text: str, key: str, offers: tuple[Offer, ...] = ()) -> None:
         """Say ``text`` in the task's thread, once per ``key`` (stages ``artifact`` and ``chat``)."""
-        await asyncio.to_thread(lambda: self.say_now(About.of(task), kind, text, key))
+        await asyncio.to_thread(lambda: self.say_now(About.of(task), kind, text, key, offers=offers))
 
-    def say_now(self, about: "About", kind: str, text: str, key: str, author: str = "greylag") -> None:
+    def say_now(
+        self, about: "About", kind: str, text: str, key: str, author: str = "greylag", offers: tuple[Offer, ...] = ()
+    ) -> None:
         """As `say`, for callers that are not in an event loop.
 
-        The vault keeps the words; the chat gets them, or what its obligations leave of them.
+        The vault keeps the words; the thread gets them, or what its obligations leave of them. Chats get them from
+        there, each by a decision of its own.
         """
         body = self.keep_now(about, text.encode(), "message", f"say/{key}")
         asset = self.asset("card", about.label, text.encode(), surfaces=CARD_SURFACES, people=about.people)
@@ -222,7 +226,7 @@ class Cell:
         passed = self.door.send(hop, text.encode())
         if passed.content != text.encode():
             body = self.keep_now(replace(about, label=passed.label), passed.content, "message", f"sent/{key}")
-        said = Said(about.task_id, kind, passed.content.decode("utf-8", "replace"), body, key, author)
+        said = Said(about.task_id, kind, passed.content.decode("utf-8", "replace"), body, key, author, offers)
         self.chat.say(passed.permit, said, self.clock.now())
         self.seen_now(passed.permit, "sent")
 

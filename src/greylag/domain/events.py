@@ -32,24 +32,32 @@ class TaskReceived:
     message_id: str = ""
     attachments: tuple[Reference, ...] = ()
     attachment_names: tuple[str, ...] = ()
+    room: str = ""
+    thread: str = ""
+    context: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionAsked:
-    """Intake needs one thing to be told before it can go on."""
+    """Intake needs one thing to be told before it can go on.
+
+    ``about`` is ``repository`` (the answer is one of ``choices``) or ``wording`` (the answer is free text).
+    """
 
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.ASKED
     question: str
     choices: tuple[str, ...] = ()
+    about: str = "repository"
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionAnswered:
-    """The requester chose; ``choice`` is one of the choices that were offered."""
+    """Somebody answered: ``choice`` is one of the choices that were offered, ``words`` what was said in free text."""
 
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.RECEIVED
     choice: str
     by: str
+    words: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +223,54 @@ class ReviewRequested:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpReceived:
-    """Somebody said more in the thread. It starts a further round as soon as the task can take one."""
+    """Somebody said more in the thread.
+
+    ``mode`` is ``queue`` (it starts a further round as soon as the task can take one), ``add`` (the agent at work is
+    told now, if it can be) or ``replace`` (what is under way is dropped, and the round begins anew with this).
+    """
 
     moves_to: ClassVar[TaskStatus | None] = None
     by: str
     message: Reference
     title: str
     message_id: str = ""
+    mode: str = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSteered:
+    """The agent at work was told more: its run now holds the first ``follow_ups`` follow-ups."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    run_id: RunId
+    follow_ups: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTakenOver:
+    """A person goes on with the change on a machine of their own; the platform's agent stops."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHandedBack:
+    """A person gives back what they made of the change: ``patch`` against ``base_commit``. It counts as steering."""
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    by: str
+    base_commit: str
+    patch: Reference
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswered:
+    """What was asked was a question, and this is the answer; nothing was changed."""
+
+    moves_to: ClassVar[TaskStatus | None] = TaskStatus.ANSWERED
+    answer: Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +423,8 @@ Event = (
     | TurnSettled | RunFinished | ChangeCaptured | RunVerified | ChangeVerified | TaskHandedOver | BuildStored
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
-    | EvidenceSealed | TaskClosed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed
+    | EvidenceSealed | TaskClosed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed | RunSteered | TaskTakenOver
+    | ChangeHandedBack | TaskAnswered
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -25,6 +25,7 @@ class TaskStatus(StrEnum):
     RELEASING = "releasing"
     RELEASED = "released"
     ROLLED_BACK = "rolled_back"
+    ANSWERED = "answered"
     REJECTED = "rejected"
     REFUSED = "refused"
     CANCELLED = "cancelled"
@@ -97,9 +98,9 @@ TRANSITIONS: Mapping[type[Status], Mapping[Status, frozenset[Status]]] = {
     TaskStatus: {
         _T.RECEIVED: frozenset({_T.ASKED, _T.ACCEPTED, *_STOPPED}),
         _T.ASKED: frozenset({_T.RECEIVED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
-        _T.ACCEPTED: frozenset({_T.PLACED, *_STOPPED}),
+        _T.ACCEPTED: frozenset({_T.PLACED, _T.ANSWERED, *_STOPPED}),
         _T.PLACED: frozenset({_T.WORKING, *_STOPPED}),
-        _T.WORKING: frozenset({_T.WORKING, _T.VERIFIED, _T.HANDED_OVER, *_STOPPED}),
+        _T.WORKING: frozenset({_T.WORKING, _T.VERIFIED, _T.HANDED_OVER, _T.ANSWERED, *_STOPPED}),
         _T.HANDED_OVER: frozenset({_T.WORKING, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
         _T.VERIFIED: frozenset({_T.IN_REVIEW, _T.HANDED_OVER, *_STOPPED}),
         _T.IN_REVIEW: frozenset({_T.WORKING, _T.APPROVED, _T.REJECTED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
@@ -108,6 +109,7 @@ TRANSITIONS: Mapping[type[Status], Mapping[Status, frozenset[Status]]] = {
         _T.RELEASING: frozenset({_T.RELEASING, _T.RELEASED, _T.ROLLED_BACK, _T.FAILED}),
         _T.RELEASED: frozenset({_T.RELEASING, _T.ROLLED_BACK}),
         _T.ROLLED_BACK: frozenset(),
+        _T.ANSWERED: frozenset(),
         _T.REJECTED: frozenset(),
         _T.REFUSED: frozenset(),
         _T.CANCELLED: frozenset(),
@@ -156,7 +158,7 @@ TRANSITIONS: Mapping[type[Status], Mapping[Status, frozenset[Status]]] = {
 WAITING = frozenset({_T.ASKED, _T.HANDED_OVER, _T.IN_REVIEW})
 #: Statuses in which the workflow of a task has ended.
 ENDED = frozenset(
-    {_T.MERGED, _T.RELEASED, _T.ROLLED_BACK, _T.REJECTED, _T.REFUSED, _T.CANCELLED, _T.EXPIRED, _T.FAILED}
+    {_T.MERGED, _T.RELEASED, _T.ROLLED_BACK, _T.ANSWERED, _T.REJECTED, _T.REFUSED, _T.CANCELLED, _T.EXPIRED, _T.FAILED}
 )
 
 

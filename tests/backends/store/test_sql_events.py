@@ -20,8 +20,8 @@ from greylag.domain import events as ev
 from greylag.domain.errors import GreylagError, IntegrityError, RequestRefused
 from greylag.domain.ids import TaskId, new_id
 from greylag.domain.references import Reference
+from greylag.domain.replaying import replay
 from greylag.domain.states import TaskStatus
-from greylag.domain.task import replay
 from tests.support.postgres import DatabaseUrls
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events-v1.json"

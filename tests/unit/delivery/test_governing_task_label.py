@@ -17,7 +17,8 @@ from greylag.domain import events as ev
 from greylag.domain.ids import TaskId
 from greylag.domain.labels import LEVELS, Label
 from greylag.domain.references import Reference
-from greylag.domain.task import Task, advance, replay
+from greylag.domain.replaying import advance, replay
+from greylag.domain.task import Task
 
 TASK = TaskId("task_1")
 AT = datetime(2026, 1, 1, tzinfo=UTC)

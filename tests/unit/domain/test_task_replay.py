@@ -12,8 +12,9 @@ from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import ApprovalId, BuildId, ChangeId, ReleaseId, RunId, TaskId
 from greylag.domain.references import Reference
+from greylag.domain.replaying import advance, replay
 from greylag.domain.states import ApprovalStatus, BuildStatus, ChangeStatus, ReleaseStatus, RunStatus, TaskStatus
-from greylag.domain.task import Task, advance, replay
+from greylag.domain.task import Task
 
 TASK = TaskId("task_1")
 AT = datetime(2026, 1, 1, tzinfo=UTC)

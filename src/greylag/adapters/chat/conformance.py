@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from greylag.adapters.chat.port import Chat, Said
+from greylag.adapters.chat.port import Said, Thread
 from greylag.domain.errors import GreylagError
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
@@ -26,7 +26,9 @@ class Finding:
     detail: str = ""
 
 
-def check_chat(chat: Chat, permits: Permits, count: Callable[[TaskId], int], task_id: TaskId) -> tuple[Finding, ...]:
+def check_thread(
+    chat: Thread, permits: Permits, count: Callable[[TaskId], int], task_id: TaskId
+) -> tuple[Finding, ...]:
     """Say things in the thread of ``task_id`` and return the findings; ``count`` says how many messages are there."""
     said = Said(task_id, "text", "hello", _BODY, "conformance/1")
     before = count(task_id)
@@ -44,7 +46,7 @@ def check_chat(chat: Chat, permits: Permits, count: Callable[[TaskId], int], tas
     return tuple(findings)
 
 
-def _refused(chat: Chat, permit: Permit, said: Said) -> tuple[bool, str]:
+def _refused(chat: Thread, permit: Permit, said: Said) -> tuple[bool, str]:
     try:
         chat.say(permit, said, _AT)
     except GreylagError as error:

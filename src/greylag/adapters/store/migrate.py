@@ -27,7 +27,7 @@ class Lineage:
         return kind != "table" or name in self.metadata.tables
 
 
-CONTROL_LINEAGE = Lineage("control", CONTROL, CONTROL_VERSION_TABLE, "0002")
+CONTROL_LINEAGE = Lineage("control", CONTROL, CONTROL_VERSION_TABLE, "0003")
 CELL_LINEAGE = Lineage("cell", CELL, CELL_VERSION_TABLE, "0001")
 
 

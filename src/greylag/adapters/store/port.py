@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from greylag.domain.conversation import Offer
 from greylag.domain.events import Event, Recorded
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
@@ -68,14 +69,16 @@ class ThreadMessage:
     body: Reference
     key: str
     decision_id: str
+    offers: tuple[Offer, ...] = ()
 
 
 class ThreadStore(Protocol):
     """What was said in each task's thread, in order, each thing once."""
 
-    def say(
-        self, task_id: TaskId, *, author: str, kind: str, body: Reference, key: str, decision_id: str, at: datetime
-    ) -> ThreadMessage:
+    def say(  # noqa: PLR0913 - each is a column
+        self, task_id: TaskId, *, author: str, kind: str, body: Reference, key: str, decision_id: str, at: datetime,
+        offers: tuple[Offer, ...] = (),
+    ) -> ThreadMessage:  # fmt: skip
         """Add a message once: the same ``key`` again returns the first."""
         ...
 

@@ -55,6 +55,7 @@ thread_message = Table(
     Column("body", Text, nullable=False),
     Column("key", _ID, nullable=False),
     Column("decision_id", String, nullable=False),
+    Column("offers", Text, nullable=False, server_default="[]"),
     Unique("task_id", "key", name="greylag_thread_message_once"),
 )  # fmt: skip
 
@@ -81,6 +82,71 @@ sign_off = Table(
     "greylag_sign_off", CONTROL,
     Column("sign_off_id", _ID, primary_key=True),
     Column("until", String, nullable=False),
+    Column("value", Text, nullable=False),
+)  # fmt: skip
+
+#: Who somebody in a chat is here.
+chat_person = Table(
+    "greylag_chat_person", CONTROL,
+    Column("source", _ID, primary_key=True),
+    Column("author", _ID, primary_key=True),
+    Column("person", _ID, nullable=False),
+    Column("via", String, nullable=False),
+    Column("at", String, nullable=False),
+)  # fmt: skip
+
+#: Which tasks are talked about in which conversation, and how far their threads were delivered there.
+chat_conversation = Table(
+    "greylag_chat_conversation", CONTROL,
+    Column("source", _ID, primary_key=True),
+    Column("room", _ID, primary_key=True),
+    Column("thread", _ID, primary_key=True),
+    Column("task_id", _ID, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("at", String, nullable=False),
+    Index("greylag_chat_conversation_task", "task_id"),
+)  # fmt: skip
+
+#: What became of each message of a thread in each conversation: the outbox's memory.
+chat_post = Table(
+    "greylag_chat_post", CONTROL,
+    Column("source", _ID, primary_key=True),
+    Column("room", _ID, primary_key=True),
+    Column("thread", _ID, primary_key=True),
+    Column("task_id", _ID, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("handle", String, nullable=False),
+    Column("decision_id", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Index("greylag_chat_post_handle", "source", "room", "handle"),
+)  # fmt: skip
+
+#: What came in, each event once, and what became of it.
+chat_inbox = Table(
+    "greylag_chat_inbox", CONTROL,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", _ID, nullable=False),
+    Column("event_id", _ID, nullable=False),
+    Column("room", _ID, nullable=False),
+    Column("thread", _ID, nullable=False),
+    Column("heard", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Unique("source", "event_id", name="greylag_chat_inbox_once"),
+    Index("greylag_chat_inbox_state", "state", "number"),
+)  # fmt: skip
+
+#: Small things a backend remembers between starts: how far it has read, which message grows, which device is whose.
+chat_note = Table(
+    "greylag_chat_note", CONTROL,
+    Column("source", _ID, primary_key=True),
+    Column("name", _ID, primary_key=True),
     Column("value", Text, nullable=False),
 )  # fmt: skip
 

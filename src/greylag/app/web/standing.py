@@ -1,6 +1,6 @@
 """Where a task stands for the person who looks at it: what it waits for, who must act, and what they may do."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from greylag.domain.repository import Person
@@ -21,7 +21,7 @@ _BUSY = {
     _S.APPROVED: "Approved; it is being merged.",
     _S.RELEASING: "Merged; it is being released.",
 }
-_GOOD = {_S.MERGED: "Merged.", _S.RELEASED: "Released."}
+_GOOD = {_S.MERGED: "Merged.", _S.RELEASED: "Released.", _S.ANSWERED: "Answered."}
 _BAD = {
     _S.ROLLED_BACK: "Rolled back", _S.REJECTED: "Rejected", _S.REFUSED: "Refused", _S.CANCELLED: "Stopped",
     _S.EXPIRED: "Expired", _S.FAILED: "Failed",
@@ -71,7 +71,7 @@ def rights_of(task: Task, person: Person) -> Rights:
 def _obstacle(task: Task, person: Person) -> str:
     if person.name == task.requester:
         return "You asked for this, so somebody else approves it."
-    if person.name in task.follow_up_authors:
+    if person.name in task.involved:
         return "You steered this, so somebody else approves it."
     if "reviewer" not in person.roles:
         has = ", ".join(person.roles) or "none"
@@ -86,8 +86,7 @@ def _obstacle(task: Task, person: Person) -> str:
 
 def reviewers_of(task: Task, people: Sequence[Person]) -> list[str]:
     """Return who can approve: reviewers who neither asked for the task nor steered it."""
-    steered: Collection[str] = {task.requester, *task.follow_up_authors}
-    return [each.name for each in people if "reviewer" in each.roles and each.name not in steered]
+    return [each.name for each in people if "reviewer" in each.roles and each.name not in task.involved]
 
 
 def standing_of(task: Task, person: Person, people: Sequence[Person]) -> Standing:
@@ -130,7 +129,7 @@ def _in_review(task: Task, person: Person, people: Sequence[Person], mark: str, 
 def _to_answer(task: Task, person: Person, what: str, goto_words: str) -> Standing:
     """Say who asked that it waits for them; whoever may ask can answer in their place."""
     mark, word, words = _MARKS[task.status], str(task.status).replace("_", " "), f"It waits for {what}"
-    tone = "you" if person.name in (task.requester, *task.follow_up_authors) else "wait"
+    tone = "you" if person.name in task.involved else "wait"
     if "requester" in person.roles:
         return Standing(mark, word, words, tone, "say", goto_words)
     return Standing(mark, word, words, "wait")

@@ -24,7 +24,7 @@ def take_approval(cell: Cell, engine: Engine, task_id: TaskId, by: str, subject:
     ):
         return task
     require_in_review(task)
-    if person.name == task.requester or person.name in task.follow_up_authors:
+    if person.name in task.involved:
         raise RequestRefused(
             "GL-APPROVE-001",
             f"{person.name} asked for this or steered it, so {person.name} can't approve it.",

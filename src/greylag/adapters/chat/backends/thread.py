@@ -18,9 +18,9 @@ class BuiltinThread:
         self.where = f"thread:{region}"
 
     def say(self, permit: Permit, said: Said, at: datetime) -> None:
-        """Add the message once per key. See `greylag.adapters.chat.port.Chat.say`."""
+        """Add the message once per key. See `greylag.adapters.chat.port.Thread.say`."""
         permit.require(Stage.CHAT, self.where, said.body.digest)
         self._threads.say(
             said.task_id, author=said.author, kind=said.kind, body=said.body, key=said.key,
-            decision_id=permit.decision_id, at=at,
+            decision_id=permit.decision_id, at=at, offers=said.offers,
         )  # fmt: skip

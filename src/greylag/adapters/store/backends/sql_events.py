@@ -25,8 +25,9 @@ from greylag.adapters.store.schema import task as projections
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.events import SCHEMA_VERSION, Event, Recorded, TaskReceived
 from greylag.domain.ids import TaskId
+from greylag.domain.replaying import advance, replay
 from greylag.domain.states import TaskStatus
-from greylag.domain.task import Task, advance, replay
+from greylag.domain.task import Task
 
 MAX_TASKS = 500
 MAX_EVENTS = 10_000

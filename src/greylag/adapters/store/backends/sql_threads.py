@@ -9,6 +9,7 @@ from greylag.adapters.store.codec import checked_text, decode, encode, time_of, 
 from greylag.adapters.store.database import Database
 from greylag.adapters.store.port import ThreadMessage
 from greylag.adapters.store.schema import thread_message as messages
+from greylag.domain.conversation import Offer
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 
@@ -21,14 +22,15 @@ class SqlThreadStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def say(
-        self, task_id: TaskId, *, author: str, kind: str, body: Reference, key: str, decision_id: str, at: datetime
-    ) -> ThreadMessage:
+    def say(  # noqa: PLR0913 - each is a column
+        self, task_id: TaskId, *, author: str, kind: str, body: Reference, key: str, decision_id: str, at: datetime,
+        offers: tuple[Offer, ...] = (),
+    ) -> ThreadMessage:  # fmt: skip
         """Add a message once: the same ``key`` again returns the first."""
         row = {
             "task_id": checked_text("task_id", task_id), "at": time_text(at), "author": checked_text("author", author),
             "kind": checked_text("kind", kind), "body": encode(body), "key": checked_text("key", key),
-            "decision_id": checked_text("decision_id", decision_id, empty=True),
+            "decision_id": checked_text("decision_id", decision_id, empty=True), "offers": encode(offers),
         }  # fmt: skip
         with self._database.writing(f"thread {task_id}") as connection:
             same = select(messages).where(messages.c.task_id == task_id, messages.c.key == key)
@@ -38,7 +40,7 @@ class SqlThreadStore:
             count = select(func.coalesce(func.max(messages.c.sequence), 0)).where(messages.c.task_id == task_id)
             sequence = connection.execute(count).scalar_one() + 1
             connection.execute(insert(messages).values(sequence=sequence, **row))
-        return ThreadMessage(task_id, sequence, time_of(row["at"]), author, kind, body, key, decision_id)
+        return ThreadMessage(task_id, sequence, time_of(row["at"]), author, kind, body, key, decision_id, offers)
 
     def messages(self, task_id: TaskId, after: int = 0, limit: int = 500) -> tuple[ThreadMessage, ...]:
         """Return up to ``limit`` (≤ 10,000) messages with a sequence above ``after``."""
@@ -52,5 +54,5 @@ class SqlThreadStore:
 def _message(row: Row[Any]) -> ThreadMessage:
     return ThreadMessage(
         TaskId(row.task_id), row.sequence, time_of(row.at), row.author, row.kind, decode(Reference, row.body), row.key,
-        row.decision_id,
+        row.decision_id, decode(tuple[Offer, ...], row.offers),
     )  # fmt: skip
