@@ -14,12 +14,12 @@ from nio import (  # type: ignore[import-untyped]  # it ships no types
     ErrorResponse,
     MegolmEvent,
     MessageDirection,
-    RoomEventRelationsResponse,
     RoomSendResponse,
     SyncResponse,
 )
 from nio.api import RelationshipType  # type: ignore[import-untyped]  # as above
 from nio.client.async_client import client_session  # type: ignore[import-untyped]  # as above
+from nio.responses import RoomEventRelationsResponse  # type: ignore[import-untyped]  # as above
 from nio.store import SqliteStore  # type: ignore[import-untyped]  # as above
 
 from greylag.adapters.chat.backends.matrix.account import Folder, MatrixAccount
