@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# Test files run beside each other, one worker a core.
+WORKERS ?= auto
 RUN := .venv/bin/python
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -25,7 +27,7 @@ demo-real: setup ## the same with a real package from the registry and an old bu
 	@.venv/bin/greylag demo --real
 
 test: setup ## run the tests
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 check: setup lint types imports ## run the quality gates
 
