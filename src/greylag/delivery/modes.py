@@ -15,7 +15,7 @@ _FILLERS = (
     r"(?:(?:ah|oh|hm+|ok|okay|well|hey|hi|so|but|and|also|actually|wait|sorry|please|pls|just|hold on|oops|stop"
     r"|on second thoughts?|let'?s|let us|you can|can you|could you|we can|i'd say|@[\w.-]+)[\s,!.:…-]+){0,4}"
 )
-_START = rf"(?:^|(?<=[.!?;:\n])|(?<=\s[-–—]))[\s>*•-]{{0,8}}{_FILLERS}"
+_START = rf"(?:^|(?<=[.!?;:\n])|(?<=\s[-\u2013\u2014]))[\s>*•-]{{0,8}}{_FILLERS}"
 _THING = r"(?:that|this|it|all|everything|them|these|those|the (?:change|idea|plan|last one|rest|whole thing))"
 #: "After that" is a time only where something follows that can be done; "after that commit" names a thing.
 _TO_DO = (
@@ -23,15 +23,16 @@ _TO_DO = (
     r"|set|build|bump|create|delete|move|try|document|clean|test|drop|replace|ship|release|have|let)\b))"
 )
 _NO = (
-    r"no(?:pe)?(?:\s*[,.:;!…–—]|\s+-)(?!\s*(?:thanks|thank you|worries|problem|rush|hurry|need|that(?:'s| is) (?:fine|ok|"
-    r"okay|good|right|all|great)|it(?:'s| is) (?:fine|ok|okay|good|right)|all good|keep|go on|leave))"
+    r"no(?:pe)?(?:\s*[,.:;!…\u2013\u2014]|\s+-)(?!\s*(?:thanks|thank you|worries|problem|rush|hurry|need|all good|keep"
+    r"|go on|leave|(?:that|it)(?:'s| is) (?:fine|ok|okay|good|right|all|great)))"
 )
 
 _REPLACE = re.compile(
     rf"{_START}(?:"
     rf"(?:scrap|ditch|forget|drop|discard|undo|throw away|throw out|abandon|disregard|ignore) (?:about )?{_THING}\b"
     rf"|(?:scrap|forget|ignore|disregard) what i (?:said|wrote|asked)"
-    rf"|(?:start|begin) (?:over|again|afresh|anew|from scratch)\b|never ?mind(?:\s+{_THING})?\s*[,.:;!…–—-]\s*\w"
+    rf"|(?:start|begin) (?:over|again|afresh|anew|from scratch)\b"
+    rf"|never ?mind(?:\s+{_THING})?\s*[,.:;!…\u2013\u2014-]\s*\w"
     rf"|{_NO}\s*\w|instead\b(?!\s+of\b))"
     # "do this instead", but not "use tabs instead of spaces", which only says more exactly what is wanted
     r"|\binstead\s*(?:[.!?…]|$)",
@@ -40,8 +41,8 @@ _REPLACE = re.compile(
 _QUEUE = re.compile(
     rf"{_START}(?:"
     r"then\b(?!\s+(?:again\b|why|how|what|it is|it's))"
-    rf"|(?:after (?:that|this)|next|later(?: on)?|afterwards?|as a next step|when (?:that|this|it)(?:'s| is) (?:done|in|"
-    rf"merged|finished|ready)){_TO_DO}"
+    rf"|(?:after (?:that|this)|next|later(?: on)?|afterwards?|as a next step|when (?:that|this|it)(?:'s| is) (?:done|in"
+    rf"|merged|finished|ready)){_TO_DO}"
     r")"
     r"|\b(?:when|once|after|as soon as|if)\s+you(?:'re| are)?\s+(?:all\s+)?(?:done|finished|finish|ready|through)\b"
     r"|\b(?:when|once|after|as soon as)\s+(?:that|this|it)(?:'s| is| has been)\s+(?:done|finished|in|merged|ready)\b"

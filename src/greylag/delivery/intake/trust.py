@@ -34,8 +34,7 @@ _FORWARDED = re.compile(
 )
 _MAIL_HEAD = re.compile(r"[ \t]*(?:From|Von|De|Da)[ ]?:[ ]\S")
 _MAIL_HEAD_NEXT = re.compile(
-    r"[ \t]*(?:To|Cc|Sent|Date|Subject|An|Gesendet|Datum|Betreff|À|Envoyé|Objet|Para|Enviado|Asunto)[ ]?:",
-    re.IGNORECASE,
+    r"[ \t]*(?:To|Cc|Sent|Date|Subject|An|Gesendet|Datum|Betreff|À|Envoyé|Objet|Para|Enviado|Asunto)[ ]?:", re.IGNORECASE
 )
 _ANSWERED_MAIL = re.compile(
     r"[ \t]*(?:On|Am|Le|El|Il|Op)\b[^\n]{0,300}\d[^\n]{0,300}"
@@ -47,9 +46,7 @@ _SAID_BY = re.compile(
     r"|dijo)[ ]?:",
     re.IGNORECASE,
 )
-_PASTED_HEAD = re.compile(
-    r"(?:@?[A-ZÀ-Þ][\w.'-]{0,40}[ \t]+){1,4}\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]*$"
-)
+_PASTED_HEAD = re.compile(r"(?:@?[A-ZÀ-Þ][\w.'-]{0,40}[ \t]+){1,4}\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]*$")
 _PASTED_LINE = re.compile(
     r"[ \t]*\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]+(?:<[^<>\n]{1,80}>|@?[\w.-]{1,80}:)[ \t]"
 )

@@ -4,10 +4,11 @@ The program reads no settings of the repository (they could run hooks or send it
 session, calls no one but the gateway, and gets one tool of the platform: ``verify``.
 
 What it does with a user message that comes while it works (seen in 2.1.330, with and without a tool running): it says
-``command_lifecycle`` with the message's own ``uuid``, first ``queued``. Beside the next tool result it gives the message
-to the model, as a system message ("The user sent a new message while you were working"), and says ``started``. Where no
-further model call comes in that turn, it says ``result`` and begins a new turn by itself, with the message as its prompt:
-``started``, and later one more ``result``. So a ``result`` is the end only where everything that was sent is started.
+``command_lifecycle`` with the message's own ``uuid``, first ``queued``. Beside the next tool result it gives the
+message to the model, as a system message ("The user sent a new message while you were working"), and says ``started``.
+Where no further model call comes in that turn, it says ``result`` and begins a new turn by itself, with the message as
+its prompt: ``started``, and later one more ``result``. So a ``result`` is the end only where everything that was sent
+is started.
 """
 
 import asyncio
@@ -32,9 +33,7 @@ VERIFY = f"mcp__{SERVER}__{TOOL}"
 REMEDY = "run `make setup`, or `python scripts/fetch_claude.py`; or choose the agent `acp` or `command`."
 _DETAIL_CHARS = 800
 _ANSWERS_AT_ONCE = 8
-_NEXT_TURN_SECONDS = (
-    30.0  # it took 10 ms when tried; a program that never takes what was sent must still come to an end
-)
+_NEXT_TURN_SECONDS = 30.0  # 10 ms when tried; a program that never takes what was sent still comes to an end
 _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # or the closing message comes while work goes on
