@@ -34,10 +34,11 @@ class AskIn(_In):
 
 
 class ReplyIn(_In):
-    """A follow-up, or the answer to a question."""
+    """A follow-up, or the answer to a question. ``mode`` says what a follow-up is for; empty: its words decide."""
 
     text: str = Field(max_length=64_000)
     message_id: str = Field(default="", max_length=200)
+    mode: str = Field(default="", pattern="^(add|replace|queue)?$")
 
 
 class ApprovalIn(_In):
@@ -210,7 +211,9 @@ class TaskOut(BaseModel):
     received_at: datetime
     changed_at: datetime
     question: str
+    question_about: str
     choices: list[str]
+    taken_over_by: str
     files: list[str]
     added_lines: int
     removed_lines: int
@@ -230,6 +233,14 @@ class TaskOut(BaseModel):
     sequence: int
 
 
+class OfferOut(BaseModel):
+    """Something that a message offers to do; what is done is checked again when it is done."""
+
+    verb: str
+    label: str
+    value: str
+
+
 class MessageOut(BaseModel):
     """One thing said in a thread."""
 
@@ -239,6 +250,7 @@ class MessageOut(BaseModel):
     kind: str
     text: str
     decision_id: str
+    offers: list[OfferOut] = Field(default_factory=list)
 
 
 class EventOut(BaseModel):
@@ -280,7 +292,9 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         received_at=task.received_at,
         changed_at=task.changed_at,
         question=task.question,
+        question_about=task.question_about,
         choices=list(task.choices),
+        taken_over_by=task.taken_over_by,
         files=list(change.files) if change else [],
         added_lines=change.added_lines if change else 0,
         removed_lines=change.removed_lines if change else 0,

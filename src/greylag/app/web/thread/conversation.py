@@ -14,7 +14,10 @@ _LEAD_CHARACTERS = 160
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing said. Where ``lead`` isn't empty the text is long: ``lead`` is shown, ``text`` when it is opened."""
+    """One thing said. Where ``lead`` isn't empty the text is long: ``lead`` is shown, ``text`` when it is opened.
+
+    ``offers`` is whether it offers something; what of that can be done now depends on who looks, and when.
+    """
 
     sequence: int
     at: datetime
@@ -22,6 +25,7 @@ class Entry:
     kind: str
     lead: str
     text: str
+    offers: bool = False
 
     def line(self) -> dict[str, object]:
         """Return it for the live stream."""
@@ -46,7 +50,7 @@ def entry_of(message: MessageOut) -> Entry:
     folds = message.kind in ("text", "error") and (len(text) > _LONG_CHARACTERS or text.count("\n") >= _LONG_LINES)
     first = text.lstrip().split("\n", 1)[0]
     lead = (first if len(first) <= _LEAD_CHARACTERS else first[:_LEAD_CHARACTERS] + "…") if folds else ""
-    return Entry(message.sequence, message.at, message.author, message.kind, lead, text)
+    return Entry(message.sequence, message.at, message.author, message.kind, lead, text, bool(message.offers))
 
 
 def folded(messages: Iterable[MessageOut]) -> Sequence[Entry | Steps]:
