@@ -115,7 +115,10 @@ function stand(now) {
     disconnect();
     live.textContent = "ended";
   }
-  if (document.getElementById("actions").dataset.version !== now.version) renew();
+  const actions = document.getElementById("actions");
+  if (actions.dataset.version === now.version) return;
+  if (actions.dataset.subject) goStale();
+  else renew();
 }
 
 // What somebody is about to approve is never exchanged under their finger: it is taken away, and loaded anew on demand.
@@ -144,12 +147,11 @@ async function load(address) {
 
 function exchange(made) {
   const [fresh, old] = [made, document].map((where) => where.getElementById("actions"));
-  if (old.dataset.subject && old.dataset.subject !== fresh.dataset.subject) goStale();
-  if (old.dataset.subject) return;
   const focused = document.activeElement.id;
+  for (const each of thread.querySelectorAll(":scope > li[id]")) exchangeOffers(each, made.getElementById(each.id));
+  if (old.dataset.subject) return;
   document.getElementById("facts").replaceWith(made.getElementById("facts"));
   document.getElementById("goto").replaceWith(made.getElementById("goto"));
-  for (const each of thread.querySelectorAll(":scope > li[id]")) exchangeOffers(each, made.getElementById(each.id));
   if (old.dataset.version !== fresh.dataset.version) {
     keepWords(old, fresh);
     old.replaceWith(fresh);

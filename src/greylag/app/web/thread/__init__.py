@@ -1,1 +1,1 @@
-"""The web thread: one task's conversation as a page. What it offers is decided for who looks, and again when it is done."""
+"""One task's conversation as a page. What it offers depends on who looks, and is decided again when done."""

@@ -63,7 +63,8 @@ def _group(offer: OfferOut) -> str:
 
 def _possible(offer: OfferOut, task: Task) -> bool:
     """Whether the task is where anybody could take up the offer."""
-    return _POSSIBLE.get(offer.verb, lambda offer, task: False)(offer, task)
+    judge = _POSSIBLE.get(offer.verb)
+    return judge is not None and judge(offer, task)
 
 
 def _reviewed(offer: OfferOut, task: Task) -> bool:
@@ -77,7 +78,8 @@ def _runs_there(offer: OfferOut, task: Task) -> bool:
 def _there(offer: OfferOut, task: Task) -> bool:
     there = {
         "diff": task.change, "report": task.run and task.run.report, "prompt": task.run, "build": task.build,
-        "transcript": task.run and task.run.transcript, "evidence": task.sealed or task.evidence, "request": task.request,
+        "transcript": task.run and task.run.transcript, "evidence": task.sealed or task.evidence,
+        "request": task.request,
     }  # fmt: skip
     return bool(there.get(offer.value))
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from greylag.app.platform import Platform
@@ -172,7 +172,7 @@ def reply(
     mode: Annotated[str, Form(max_length=16)] = "",
 ) -> RedirectResponse:
     """Take a follow-up or an answer from the form; ``mode`` says what a follow-up is for, empty: its words decide."""
-    return _decide(request, task_id, lambda who, task: platform.desk.reply(task, who.person.name, text, mode=mode))
+    return _decide(request, task_id, lambda who, task: platform.desk.reply(task, who.person.name, text))
 
 
 @router.post("/tasks/{task_id}/approve")
