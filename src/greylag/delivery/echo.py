@@ -9,12 +9,15 @@ from dataclasses import replace
 
 from greylag.delivery.cell import UNLABELLED, About, Cell
 from greylag.domain import events as ev
+from greylag.domain.conversation import Offer
 from greylag.domain.events import Recorded
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 from greylag.domain.task import Task
 
 _PLATFORM = "greylag"
+#: What the platform's own words offer, by their key.
+_OFFERS = {"ack": (Offer("status", "Where does it stand?"), Offer("stop", "Stop"))}
 
 
 def echo(cell: Cell, task: Task, said: Recorded, told: Collection[str] = ()) -> None:
@@ -22,7 +25,8 @@ def echo(cell: Cell, task: Task, said: Recorded, told: Collection[str] = ()) -> 
     for key, author, words in _messages(task, said):
         if key not in told:
             text = cell.vault.get(words, subject=task.task_id).decode() if isinstance(words, Reference) else words
-            cell.say_now(_about(cell, task, said), "text", text, key, author=author)
+            offers = _OFFERS.get(key, ())
+            cell.say_now(_about(cell, task, said), "text", text, key, author=author, offers=offers)
 
 
 async def echo_all(cell: Cell, task_id: TaskId) -> None:

@@ -2,10 +2,12 @@
 
 import json
 
+from greylag.delivery import hints
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, check
 from greylag.delivery.stopping import unless_stopped
 from greylag.domain import events as ev
+from greylag.domain.conversation import Offer
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 from greylag.domain.states import RunStatus
@@ -45,11 +47,12 @@ async def hand_over(cell: Cell, task_id: TaskId, reason: str = "") -> str:
     run = task.run
     why = (reason or (run.detail if run else "") or "no reason was given")[:2000]
     key = f"handed_over/{run.run_id if run else ''}"
-    go_on = f"Say how to go on: greylag task reply {task_id} '…', or stop it."
+    lines = (f"I need a person: {why[:_SHOWN_CHARACTERS]}", "Say how to go on, or stop it.", *hints.to_go_on(task_id))
+    offers: tuple[Offer, ...] = (Offer("say", "Say how to go on"), Offer("stop", "Stop"))
     if task.intent == "release":
-        go_on = f"It can't be released as it stands: have it mended first. Then stop this: greylag task stop {task_id}"
-    text = f"I need a person: {why[:_SHOWN_CHARACTERS]}\n{go_on}"
-    await cell.say(task, "error", text, key)
+        mend = "It can't be released as it stands: have it mended first, as another task. Then stop this one."
+        lines, offers = (lines[0], mend, *hints.to_stop(task_id)), (Offer("stop", "Stop"),)
+    await cell.say(task, "error", "\n".join(lines), key, offers)
     await cell.record(task_id, ev.TaskHandedOver(why, run.report if run else None), key)
     return "handed_over"
 

@@ -1,0 +1,34 @@
+"""A real Matrix server, a person on it, and our backend as a platform has it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.matrix_people import Bot, Person
+from tests.support.synapse import SynapseServer, synapse
+
+__all__ = ["synapse"]
+
+
+@pytest.fixture
+def names(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Names that no other test of the file has."""
+    number = abs(hash(request.node.nodeid)) % 10**9
+    return f"ann{number}", f"greylag{number}"
+
+
+@pytest.fixture
+async def ann(synapse: SynapseServer, names: tuple[str, str]) -> AsyncIterator[Person]:
+    """A person with one device."""
+    person = await Person(synapse, synapse.register(names[0])).enter()
+    yield person
+    await person.leave()
+
+
+@pytest.fixture
+async def bot(synapse: SynapseServer, names: tuple[str, str], tmp_path: Path, ann: Person) -> AsyncIterator[Bot]:
+    """Our backend, which knows Ann; not listening yet."""
+    made = Bot(synapse, synapse.register(names[1]), tmp_path / "matrix", {ann.user})
+    yield made
+    await made.stop()
