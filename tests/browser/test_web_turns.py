@@ -146,7 +146,7 @@ def test_a_change_is_rejected_without_scripts(window: Open, site: Site, tmp_path
     expect(page.locator(".card")).to_contain_text("Ready for review")
     expect(page.locator("#words")).to_contain_text("It waits for you")
     page.get_by_text("begins, attempt 1").click()
-    page.get_by_role("link", name=re.compile("^Diff")).click()
+    page.locator("#actions").get_by_role("link", name=re.compile("^Diff")).click()
     expect(page.locator(".row.plus")).to_have_text("+new")
     page.get_by_role("link", name="Back to the decision").click()
     page.get_by_label("Why not").fill("<b>not</b> like this")

@@ -127,7 +127,7 @@ async def messages(
 def reply(task_id: str, body: doc.ReplyIn, platform: Wired, who: Who) -> doc.TaskOut:
     """Say more in the thread: a follow-up, or the answer to a question."""
     found = platform.cell.events.find(task_id)
-    return _out(platform, platform.desk.reply(found.task_id, who.person.name, body.text, body.message_id))
+    return _out(platform, platform.desk.reply(found.task_id, who.person.name, body.text, body.message_id, body.mode))
 
 
 @router.post("/tasks/{task_id}/approval", status_code=201)

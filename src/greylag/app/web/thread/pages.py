@@ -64,7 +64,7 @@ def _thread(platform: Platform, task: Task, person: Person, told: str) -> HTMLRe
     standing = standing_of(task, person, platform.directory.people())
     return page(
         "thread.html", person=person, task=task_out(task, platform.cell.labels.get(task.endpoint, "")),
-        entries=folded(said), last=said[-1].sequence if said else 0, now=platform.cell.clock.now(),
+        entries=folded(said, task.task_id), last=said[-1].sequence if said else 0, now=platform.cell.clock.now(),
         standing=standing, rights=rights, in_review=task.status is TaskStatus.IN_REVIEW, version=_version(task),
         offers=offers, nothing=Offered(), answering=answering, told=told, modes=_MODES if rights.steer else (),
         asked=task.status is TaskStatus.ASKED, few=len(task.choices) <= _BUTTONS,
@@ -106,7 +106,7 @@ async def _events(platform: Platform, task_id: TaskId, person: Person, after: in
         said = await asyncio.to_thread(read_messages, platform, task_id, seen)
         for message in said:
             seen = message.sequence
-            yield f"id: {seen}\ndata: {json.dumps(entry_of(message).line())}\n\n"
+            yield f"id: {seen}\ndata: {json.dumps(entry_of(message, task_id).line())}\n\n"
         if now != told:
             yield f"event: status\ndata: {now}\n\n"
         elif quiet_seconds >= _QUIET_SECONDS:
@@ -172,7 +172,7 @@ def reply(
     mode: Annotated[str, Form(max_length=16)] = "",
 ) -> RedirectResponse:
     """Take a follow-up or an answer from the form; ``mode`` says what a follow-up is for, empty: its words decide."""
-    return _decide(request, task_id, lambda who, task: platform.desk.reply(task, who.person.name, text))
+    return _decide(request, task_id, lambda who, task: platform.desk.reply(task, who.person.name, text, mode=mode))
 
 
 @router.post("/tasks/{task_id}/approve")
