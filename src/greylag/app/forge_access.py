@@ -23,8 +23,9 @@ _log = logging.getLogger(__name__)
 def git_access(platform: Platform) -> Authorise:
     """Let people with a token read and push ordinary branches; the user name is not looked at.
 
-    The local operator's token reads for the person whom the user name names, as it acts for people elsewhere. A person who reads takes content out (stage ``trace``), one who pushes brings some in (stage ``intake``): nothing is
-    served before the decision stands in the ledger.
+    The local operator's token reads for the person whom the user name names, as it acts for people elsewhere. A person
+    who reads takes content out (stage ``trace``), one who pushes brings some in (stage ``intake``): nothing is served
+    before the decision stands in the ledger.
     """
 
     async def authorise(user: str, password: str, repository: str, service: str) -> str | None:

@@ -49,15 +49,11 @@ async def make_working_copy(copy: WorkingCopy, folder: Path) -> None:
     Raises RequestRefused ``GL-STEER-008`` where something is there already, ``GL-FORGE-002`` where the forge can't be
     read; BackendError ``GL-FORGE-006`` where the patch does not apply.
     """
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise RequestRefused("GL-STEER-008", f"`{folder}` is there already.", "name a new folder: `--into FOLDER`.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    partial = await asyncio.to_thread(_place_for, folder)
     try:
         with _git() as (git, _):
             await _fill(git, copy, partial)
-        partial.chmod(0o755)
-        partial.replace(folder)
+        await asyncio.to_thread(_put, partial, folder)
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         raise
@@ -89,11 +85,27 @@ async def read_working_copy(folder: Path, base_commit: str, limits: CaptureLimit
         return await capture_workspace(git, Workspace(folder / ".git", base_commit, folder, limits), scratch)
 
 
+def _place_for(folder: Path) -> Path:
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise RequestRefused("GL-STEER-008", f"`{folder}` is there already.", "name a new folder: `--into FOLDER`.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise RequestRefused(
+            "GL-STEER-008", f"`{folder}` can't be made: {error.strerror}.", "name another folder: `--into FOLDER`."
+        ) from None
+
+
+def _put(partial: Path, folder: Path) -> None:
+    partial.chmod(0o755)
+    partial.replace(folder)
+
+
 async def _fill(git: Git, copy: WorkingCopy, folder: Path) -> None:
     await clone_url(git, copy.url, folder, ImportBounds())
     own = folder / ".git"
-    (own / "info").mkdir(exist_ok=True)
-    (own / "info" / "attributes").write_text(ATTRIBUTES)
+    await asyncio.to_thread(_annotate, own, copy)
     place = GitPlace(own, work_tree=folder, index=own / "index")
     commit = copy.base_commit
     tree = await patched_tree(git, place, commit, copy.patch)
@@ -103,6 +115,11 @@ async def _fill(git: Git, copy: WorkingCopy, folder: Path) -> None:
     await git.run("symbolic-ref", "HEAD", f"refs/heads/{copy.branch}", place=place)
     await git.run("read-tree", commit, place=place)
     await git.run("checkout-index", "--all", "--index", "--quiet", place=place, config=("core.symlinks=true",))
+
+
+def _annotate(own: Path, copy: WorkingCopy) -> None:
+    (own / "info").mkdir(exist_ok=True)
+    (own / "info" / "attributes").write_text(ATTRIBUTES)
     notes = own / NOTES
     notes.mkdir()
     (notes / _ABOUT).write_text(json.dumps(dict(copy.about), indent=2, sort_keys=True) + "\n", encoding="utf-8")

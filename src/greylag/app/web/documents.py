@@ -37,7 +37,7 @@ class AskIn(_In):
 
 
 class ReplyIn(_In):
-    """A follow-up, or the answer to a question."""
+    """A follow-up, or the answer to a question. ``mode`` says what a follow-up is for; empty: its words decide."""
 
     text: str = Field(max_length=64_000)
     message_id: str = Field(default="", max_length=200)
@@ -225,7 +225,9 @@ class TaskOut(BaseModel):
     received_at: datetime
     changed_at: datetime
     question: str
+    question_about: str
     choices: list[str]
+    taken_over_by: str
     files: list[str]
     added_lines: int
     removed_lines: int
@@ -243,9 +245,16 @@ class TaskOut(BaseModel):
     code: str
     remedy: str
     sequence: int
-    taken_over_by: str
     change_id: str
     base_commit: str
+
+
+class OfferOut(BaseModel):
+    """Something that a message offers to do; what is done is checked again when it is done."""
+
+    verb: str
+    label: str
+    value: str
 
 
 class MessageOut(BaseModel):
@@ -257,6 +266,7 @@ class MessageOut(BaseModel):
     kind: str
     text: str
     decision_id: str
+    offers: list[OfferOut] = Field(default_factory=list)
 
 
 class EventOut(BaseModel):
@@ -298,7 +308,9 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         received_at=task.received_at,
         changed_at=task.changed_at,
         question=task.question,
+        question_about=task.question_about,
         choices=list(task.choices),
+        taken_over_by=task.taken_over_by,
         files=list(change.files) if change else [],
         added_lines=change.added_lines if change else 0,
         removed_lines=change.removed_lines if change else 0,
@@ -330,7 +342,6 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         code=task.code,
         remedy=task.remedy,
         sequence=task.sequence,
-        taken_over_by=task.taken_over_by,
         change_id=so_far.change_id if so_far else "",
         base_commit=so_far.base_commit if so_far else task.run.base_commit if task.run else "",
     )
