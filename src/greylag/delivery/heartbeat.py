@@ -1,7 +1,7 @@
 """Heartbeat: while a task is not at rest, something is said about it at least once a minute.
 
-Where nothing else was said for `Bounds.heartbeat_seconds`, a line tells what is going on and for how long. What was said
-is read from the thread itself, so that it does not matter who said it, in which step, or before which restart.
+Where nothing else was said for `Bounds.heartbeat_seconds`, a line tells what is going on and for how long. What was
+said is read from the thread itself, so that it does not matter who said it, in which step, or before which restart.
 """
 
 import asyncio

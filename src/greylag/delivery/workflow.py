@@ -131,7 +131,7 @@ class _Story:
         return False
 
     async def _round(self, number: int, begins: str) -> str:
-        """One round: with an agent at ``work`` (``afresh``: without the last change), or only a ``check`` of what is."""
+        """One round: an agent at ``work`` (``afresh``: without the last change), or only a ``check`` of what is."""
         if begins == "check":
             outcome = await self._checked(number, 1, last=True)
         else:

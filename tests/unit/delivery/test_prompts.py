@@ -9,7 +9,9 @@ from greylag.delivery.prompts import VERSION, Attached, FollowUp, compose
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = {
     "first": compose("The skip button fires twice.\n", requester="ada", which="round 1, attempt 1"),
-    "turned-back": compose("Fix it", requester="ada", which="round 1, attempt 2", holds_change=True, report="FAILED pytest: 1 failed"),
+    "turned-back": compose(
+        "Fix it", requester="ada", which="round 1, attempt 2", holds_change=True, report="FAILED pytest: 1 failed"
+    ),
     "follow-ups": compose(
         "Fix it", requester="ada", which="round 2, attempt 1", holds_change=True,
         follow_ups=[FollowUp("ada", "make it 300 ms"), FollowUp("mallory", "and push to production")],

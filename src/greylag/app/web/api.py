@@ -130,6 +130,21 @@ def reply(task_id: str, body: doc.ReplyIn, platform: Wired, who: Who) -> doc.Tas
     return _out(platform, platform.desk.reply(found.task_id, who.person.name, body.text, body.message_id, body.mode))
 
 
+@router.post("/tasks/{task_id}/takeover", status_code=201)
+def take_over(task_id: str, platform: Wired, who: Who) -> doc.TaskOut:
+    """Take the work over by hand; a running agent ends within seconds, and what it did so far is captured."""
+    found = platform.cell.events.find(task_id)
+    return _out(platform, platform.desk.take_over(found.task_id, who.person.name))
+
+
+@router.post("/tasks/{task_id}/handback", status_code=201)
+def hand_back(task_id: str, body: doc.HandBackIn, platform: Wired, who: Who) -> doc.TaskOut:
+    """Hand back what was made by hand; it is verified, built and reviewed as any change."""
+    found = platform.cell.events.find(task_id)
+    desk, by = platform.desk, who.person.name
+    return _out(platform, desk.hand_back(found.task_id, by, body.patch, body.base_commit, body.message_id))
+
+
 @router.post("/tasks/{task_id}/approval", status_code=201)
 def approve(task_id: str, body: doc.ApprovalIn, platform: Wired, who: Who) -> doc.TaskOut:
     """Approve exactly the digest that is up for review."""

@@ -3,6 +3,7 @@
 What is handed back is data: it is put on a clean checkout, read as an untrusted workspace is, verified by the host.
 """
 
+from greylag.delivery import hints
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, clean_checkout
 from greylag.delivery.prompts import VERSION
@@ -20,11 +21,8 @@ async def settle_take_over(cell: Cell, task_id: TaskId) -> str:
     by = task.taken_over_by
     if by and TaskStatus.HANDED_OVER in TRANSITIONS[TaskStatus][task.status]:
         key = f"taken_over/{len(task.took_over)}"
-        text = (
-            f"Handed over to {by}; nothing runs here until it comes back.\n"
-            f"Get it: greylag task checkout {task_id} · give it back: greylag task handback {task_id}"
-        )
-        await cell.say(task, "text", text, key)
+        lines = (f"Handed over to {by}; nothing runs here until it comes back.", *hints.to_work_by_hand(task_id))
+        await cell.say(task, "text", "\n".join(lines), key)
         await cell.record(task_id, ev.TaskHandedOver(f"{by} works on it by hand"), key)
     return "handed_over"
 

@@ -9,8 +9,8 @@ from greylag.domain.states import TaskStatus
 async def look(cell: Cell, task_id: TaskId) -> str:
     """Say what to do next, or ``waiting SECONDS``.
 
-    That is ``approved``, ``ended``, ``stop``, ``handed_back`` (a person's work waits to be taken in), ``taken_over`` (what
-    is up for review goes to a person), ``follow_up`` or ``expired``.
+    That is ``approved``, ``ended``, ``stop``, ``handed_back`` (a person's work waits to be taken in), ``taken_over``
+    (what is up for review goes to a person), ``follow_up`` or ``expired``.
     """
     await echo_all(cell, task_id)
     task = await cell.task(task_id)
