@@ -58,6 +58,7 @@ class Bounds:
     question_seconds: float = 3 * 86400.0
     parallel_runs: int = 2
     progress_lines: int = 200
+    heartbeat_seconds: float = 45.0
     retain_days: int = 90
     request_characters: int = 16_000
     sandbox: Limits = field(default_factory=Limits)

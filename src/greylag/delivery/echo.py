@@ -55,6 +55,10 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
             return ((approval_id, by, f"Approved {subject[:26]}…."),)
         case ev.ChangeRejected(by=by, reason=reason):
             return ((said.key, by, f"Rejected: {reason}. Nothing was merged."),)
+        case ev.TaskTakenOver(by=by):
+            return ((said.key, _PLATFORM, f"{by} takes this over."),)
+        case ev.ChangeHandedBack(by=by):
+            return ((said.key, _PLATFORM, f"{by} hands it back; it is checked as every change is."),)
         case ev.StopRequested():
             return (("stop", _PLATFORM, "Stopping."),)
     return ()

@@ -106,7 +106,8 @@ class TaskPlaced:
 class RunStarted:
     """One attempt began. ``round`` counts follow-ups, ``attempt`` counts tries within a round, both from 1.
 
-    ``follow_ups`` is how many follow-ups its prompt holds, so that one that came in between is never lost.
+    ``follow_ups`` is how many follow-ups its prompt holds, so that one that came in between is never lost. ``by`` is
+    ``person:NAME`` where no agent but a person did the work.
     """
 
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.WORKING
@@ -117,6 +118,7 @@ class RunStarted:
     prompt: Reference
     prompt_version: str
     follow_ups: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
