@@ -86,7 +86,7 @@ class Acts:
         return Outcome()
 
     async def ship(self, turn: Turn, person: Person, task: Task) -> Outcome:
-        """Begin a release of what is merged, as a task of its own in the same conversation; else say what is missing."""
+        """Begin a release of what is merged, as a task of its own in the same conversation; else say what it lacks."""
         house = self._house
         if task.status in _MERGED:
             name = _repository(task)
@@ -124,7 +124,8 @@ class Acts:
         now = history[0]
         short = now.digest.removeprefix("sha256:")[:DIGEST_CHARACTERS]
         text = (
-            f"{environment} of {name} runs {now.name} ({now.digest[:19]}…). Bring back {earlier.name}, which ran before?"
+            f"{environment} of {name} runs {now.name} ({now.digest[:19]}…)."
+            f" Bring back {earlier.name}, which ran before?"
             f"\nPress the button, or say: roll back {environment} {short}"
         )
         offer = Offer("roll_back", f"Roll {environment} back to {earlier.name}"[:75], f"{environment}/{now.digest}")

@@ -17,9 +17,11 @@ from greylag.domain.task import Task
 _log = logging.getLogger(__name__)
 #: Reactions that look like a yes. None of them is one: who can put one is not for sure who they seem to be.
 APPROVING = frozenset(
-    "✅ ✔ ☑ 👍 👌 🚀 🆗 💯 🎉 :white_check_mark: :heavy_check_mark: :ballot_box_with_check: :+1: :thumbsup: :ok: :ship: :rocket:"
-    " :shipit: +1 thumbsup white_check_mark heavy_check_mark".split()
-)
+    (
+        *"✅✔☑👍👌🚀🆗💯🎉", "+1", "thumbsup", ":+1:", ":thumbsup:", ":white_check_mark:", ":heavy_check_mark:",
+        ":ballot_box_with_check:", ":ok:", ":ok_hand:", ":ship:", ":shipit:", ":rocket:",
+    )
+)  # fmt: skip
 _DRESSING = str.maketrans("", "", "\ufe0e\ufe0f🏻🏼🏽🏾🏿")
 
 
@@ -83,7 +85,7 @@ class Clicks:
             raise RequestRefused(
                 "GL-CHAT-033", "that question is not asked any more.", "say it in your own words, as a reply."
             )
-        await asyncio.to_thread(desk.reply, task.task_id, person.name, words, turn.message_id)
+        await asyncio.to_thread(desk.reply, task.task_id, person.name, words, turn.message_id, heard.mode)
         return Outcome()
 
     def _offered(self, turn: Turn) -> tuple[Task, Offer]:

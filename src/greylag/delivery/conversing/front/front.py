@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from greylag.adapters.chat.port import Heard, Home
 from greylag.adapters.store.chat_port import Arrival
-from greylag.delivery.cell import About, label_of
+from greylag.delivery.cell import About
 from greylag.delivery.conversing.front.acts import Acts
 from greylag.delivery.conversing.front.clicks import Clicks, looks_approving
 from greylag.delivery.conversing.front.hearing import SPOKEN, Kept, bounded, read_back, untimely, written
@@ -86,6 +86,7 @@ class Front:
 
     async def run(self) -> None:
         """Handle what was taken, first what a former process left, until cancelled."""
+        self._line.clear()  # whoever worked here before may have left something half done
         await self._recover()
         working = [asyncio.create_task(self._line.work(), name=f"front {number}") for number in range(self._workers)]
         working.append(asyncio.create_task(self._sweep(), name="front sweep"))
@@ -97,7 +98,6 @@ class Front:
             for each in working:
                 each.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-            self._line.close()
             await self._notices.close()
 
     async def _kept(self, heard: Heard, busy: bool) -> bool:

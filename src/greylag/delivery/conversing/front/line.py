@@ -51,7 +51,7 @@ class Line:
             entry = heapq.heappop(self._waiting[conversation])
             try:
                 seconds = await self._handle(entry[2])
-            except Exception:  # a conversation must not stand still for ever, nor the worker die
+            except Exception:  # noqa: BLE001 - a conversation must not stand still for ever, nor the worker die
                 _log.exception("arrival %d could not even be refused; it is tried again", entry[0])
                 seconds = _DEFECT_SECONDS
             if seconds > 0:
@@ -64,11 +64,14 @@ class Line:
             else:
                 del self._waiting[conversation]
 
-    def close(self) -> None:
-        """Forget what waits to be tried again."""
+    def clear(self) -> None:
+        """Forget everything; the inbox has it."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._waiting.clear()
+        self._numbers.clear()
+        self._ready = asyncio.Queue()
 
     def _later(self, seconds: float, conversation: Conversation) -> None:
         def again() -> None:

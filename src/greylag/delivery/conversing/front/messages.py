@@ -1,4 +1,4 @@
-"""Messages: a request, an answer, a follow-up or a command, from somebody who is known, in a thread of ours or a new one."""
+"""Messages: a request, an answer, a follow-up or a command, from somebody who is known."""
 
 import asyncio
 import json
