@@ -13,8 +13,7 @@ from dataclasses import dataclass
 LONGEST_CHARACTERS = 200
 #: How many characters of a digest name what was seen.
 DIGEST_CHARACTERS = 12
-
-_VERBS = ("approve", "reject", "stop", "status", "live", "ship", "roll_back")
+_READ_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ _REJECT = re.compile(
 
 def parse(own: str) -> Command | None:
     """Return the command that ``own`` (a sender's own words, without quotes and code) is, None for none."""
-    said = unicodedata.normalize("NFKC", own[: 20 * LONGEST_CHARACTERS]).replace("\u2019", "'").strip()
+    said = unicodedata.normalize("NFKC", own[:_READ_CHARACTERS])[:_READ_CHARACTERS].replace("\u2019", "'").strip()
     plain = " ".join(said.lower().split())
     start = _start(plain)
     if rejected := _rejection(said, plain, start):

@@ -1,6 +1,6 @@
 """What the front works with, and one arrival on its way through it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from greylag.adapters.chat.port import Chat, Heard
@@ -17,7 +17,7 @@ from greylag.domain.labels import Label
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the front works with. ``chats`` are those that are reached, by source; the mapping may change at any time.
+    """What the front works with. ``chats`` are asked for their source when it is needed: some know it late.
 
     ``rooms`` are labels of rooms, by source and id; ``context_messages`` says how much of a thread is context.
     """
@@ -25,7 +25,7 @@ class House:
     cell: Cell
     desk: Desk
     store: ChatStore
-    chats: Mapping[str, Chat]
+    chats: Sequence[Chat]
     links: Links
     pages: Pages
     rooms: Mapping[tuple[str, str], Label] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class House:
 
     def chat(self, source: str) -> Chat:
         """Return the chat ``source``. Raises BackendError ``GL-CHAT-021``, transient, where it isn't there (yet)."""
-        found = self.chats.get(source)
+        found = next((chat for chat in self.chats if chat.source == source), None)
         if found is None:
             raise BackendError(
                 "GL-CHAT-021", f"the chat {source!r} is not connected now.", "connect it again in the settings.",
