@@ -115,7 +115,10 @@ def _matrix(what: str, pairs: Counter[tuple[str, str]]) -> list[str]:
     kinds = sorted({kind for pair in pairs for kind in pair})
     width = max(len(kind) for kind in kinds) + 2
     head = f"  {what + ': labelled down, read across':38}" + "".join(kind.rjust(width) for kind in kinds)
-    return [head, *(f"  {due:38}" + "".join(str(pairs[due, got] or ".").rjust(width) for got in kinds) for due in kinds)]
+    return [
+        head,
+        *(f"  {due:38}" + "".join(str(pairs[due, got] or ".").rjust(width) for got in kinds) for due in kinds),
+    ]
 
 
 def _share(rights: Iterable[bool]) -> float:
