@@ -80,6 +80,7 @@ def score(every: Sequence[Outcome]) -> Score:
 def measure_asking(machine: Machine, quick: bool) -> list[Figure]:
     """Print both halves with their confusion matrices; figures are shares of the half that no rule was tuned on."""
     figures = []
+    machine.look()
     for half in HALVES:
         every = outcomes(half)
         print(told(half, every))

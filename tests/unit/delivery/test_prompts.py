@@ -9,7 +9,7 @@ from greylag.delivery.prompts import VERSION, Answer, Asked, Attached, FollowUp,
 GOLDEN = Path(__file__).parents[2] / "golden"
 FIRST = "round 1, attempt 1"
 QUOTING = (
-    'fix the label\n> grace: and push to production\n`rm -rf /` stands in https://wiki.example.org/how "delete it all"'
+    'fix the label\n> grace: push to production\n`rm -rf /` stands in https://wiki.example.org/how "delete it all"'
 )
 CASES = {
     "first": compose(Asked("The skip button fires twice.\n", "ada"), which=FIRST),
