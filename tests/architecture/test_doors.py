@@ -29,6 +29,7 @@ MAY_CONNECT = {
     "greylag.app.client.session": "the command line asks its own platform",
     "greylag.app.demo.showing": "opens a copy of the ledger's SQLite file, to change one byte of it",
     "greylag.app.demo.music": "the demo calls the service it released",
+    "greylag.app.fake_slack.dispatching": "the stand-in for Slack calls the app in HTTP mode, as Slack does",
     "greylag.adapters.models.listener": "asks a socket file whether somebody listens there",
     "greylag.adapters.models.conformance": "plays the agent's part, over the gateway's socket file",
     "greylag.adapters.sandbox.backends.bubblewrap.gateway": "hands on from a sandbox to the gateway's socket file",
@@ -87,6 +88,33 @@ def test_only_sandbox_and_forge_start_processes() -> None:
 
 def test_only_the_door_opens_connections() -> None:
     assert offenders(OPENS_A_CONNECTION, lambda module: module.name in MAY_CONNECT) == []
+
+
+#: Client library of a chat: the one package that may import it (decision 19).
+CHAT_CLIENTS = {
+    "slack_sdk": "greylag.adapters.chat.backends.slack",
+    "slack_bolt": "greylag.adapters.chat.backends.slack",
+    "nio": "greylag.adapters.chat.backends.matrix",
+}
+
+
+def test_each_chat_client_lives_in_one_package() -> None:
+    strangers = [
+        f"{module.name} -> {name}"
+        for module in modules()
+        for name in set(imports(module.tree))
+        if (home := CHAT_CLIENTS.get(name.split(".")[0])) and not f"{module.name}.".startswith(f"{home}.")
+    ]
+    assert strangers == []
+
+
+#: The verbs of `greylag.adapters.chat.port.Chat` that say something, and who may call them (decision 18).
+CHAT_VERBS = re.compile(r"(.*\.)?chats?(\[.*\])?\.(post|mark|upload)")
+MAY_SPEAK = ("greylag.delivery.conversing.", "greylag.adapters.chat.")
+
+
+def test_only_courier_and_front_speak_to_chats() -> None:
+    assert offenders(CHAT_VERBS, lambda module: module.name.startswith(MAY_SPEAK)) == []
 
 
 def test_the_environment_has_one_reader() -> None:

@@ -150,7 +150,7 @@ async def _tools(folder: Path) -> list[Row]:
 async def _stores(folder: Path) -> list[Row]:
     control, ledger, _ = open_stores(Settings(), folder / "stores")
     try:
-        stores = Stores(control.events, control.threads, control.directory, control.deployments, ledger)
+        stores = Stores(control.events, control.threads, control.directory, control.deployments, ledger, control.chats)
         return [_tried("store", name, check) for name, check in store_checks(stores)]
     finally:
         ledger.close()

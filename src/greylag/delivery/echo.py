@@ -9,12 +9,15 @@ from dataclasses import replace
 
 from greylag.delivery.cell import UNLABELLED, About, Cell
 from greylag.domain import events as ev
+from greylag.domain.conversation import Offer
 from greylag.domain.events import Recorded
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 from greylag.domain.task import Task
 
 _PLATFORM = "greylag"
+#: What the platform's own words offer, by their key.
+_OFFERS = {"ack": (Offer("status", "Where does it stand?"), Offer("stop", "Stop"))}
 
 
 def echo(cell: Cell, task: Task, said: Recorded, told: Collection[str] = ()) -> None:
@@ -22,7 +25,8 @@ def echo(cell: Cell, task: Task, said: Recorded, told: Collection[str] = ()) -> 
     for key, author, words in _messages(task, said):
         if key not in told:
             text = cell.vault.get(words, subject=task.task_id).decode() if isinstance(words, Reference) else words
-            cell.say_now(_about(cell, task, said), "text", text, key, author=author)
+            offers = _OFFERS.get(key, ())
+            cell.say_now(_about(cell, task, said), "text", text, key, author=author, offers=offers)
 
 
 async def echo_all(cell: Cell, task_id: TaskId) -> None:
@@ -51,6 +55,10 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
             return ((approval_id, by, f"Approved {subject[:26]}…."),)
         case ev.ChangeRejected(by=by, reason=reason):
             return ((said.key, by, f"Rejected: {reason}. Nothing was merged."),)
+        case ev.TaskTakenOver(by=by):
+            return ((said.key, _PLATFORM, f"{by} takes this over."),)
+        case ev.ChangeHandedBack(by=by):
+            return ((said.key, _PLATFORM, f"{by} hands it back; it is checked as every change is."),)
         case ev.StopRequested():
             return (("stop", _PLATFORM, "Stopping."),)
     return ()
@@ -60,6 +68,9 @@ def _about(cell: Cell, task: Task, said: Recorded) -> About:
     """Return what the words belong to: for the first of them what the desk knew, whatever came to be known since."""
     if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered) or getattr(said.event, "words", None):
         return About.of(task)
-    named = said.event.repository if isinstance(said.event, ev.TaskReceived) else None
+    named, heard = (
+        (said.event.repository, said.event.label) if isinstance(said.event, ev.TaskReceived) else (None, None)
+    )
     label = cell.labeller.of_repository(cell.directory.repository(named)) if named else UNLABELLED
+    label = label.joined(heard) if heard is not None else label
     return replace(About.of(task), label=label, repository=named or "")

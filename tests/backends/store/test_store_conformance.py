@@ -15,11 +15,15 @@ _NAMES = [
     "sign-offs come back as they were given",
     "the newest deployment is what is live",
     "the ledger appends once per key and body",
+    "what a chat says is taken once, in line",
+    "a message's way to a chat is on record before and after",
 ]
 
 
 def test_every_conformance_check_holds(control: Control, ledger: SqlLedgerStore) -> None:
-    stores = conformance.Stores(control.events, control.threads, control.directory, control.deployments, ledger)
+    stores = conformance.Stores(
+        control.events, control.threads, control.directory, control.deployments, ledger, control.chats
+    )
     checks = conformance.checks(stores)
     assert [name for name, _ in checks] == _NAMES
     for _, check in checks:
@@ -34,6 +38,8 @@ def test_a_store_that_forgets_is_found(control: Control, ledger: SqlLedgerStore)
         def read(self, *_: object, **__: object) -> tuple[()]:
             return ()
 
-    stores = conformance.Stores(Forgetful(), control.threads, control.directory, control.deployments, ledger)  # type: ignore[arg-type]
+    stores = conformance.Stores(
+        Forgetful(), control.threads, control.directory, control.deployments, ledger, control.chats
+    )  # type: ignore[arg-type]
     with pytest.raises(Exception, match="GL-STORE-009"):
         conformance.checks(stores)[0][1]()

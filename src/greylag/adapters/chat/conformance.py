@@ -1,9 +1,15 @@
-"""What every chat backend keeps, tried on a scratch thread."""
+"""What every chat keeps, tried on a thread that may be filled: the promises of `greylag.adapters.chat.port`.
+
+`check_chat` tries a backend with a person on the other side; `check_saying` tries as much as can be seen by looking on;
+`check_thread` tries the platform's own thread.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from greylag.adapters.chat import hearing, saying
+from greylag.adapters.chat.counterpart import Counterpart, Finding, Onlooker, Opening, Permits, Trial
 from greylag.adapters.chat.port import Said, Thread
 from greylag.domain.errors import GreylagError
 from greylag.domain.ids import TaskId
@@ -13,17 +19,48 @@ from greylag.egress.permit import Permit
 
 _AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _BODY = Reference("local", f"sha256:{'a' * 64}", 5, "message", "text/plain")
+__all__ = ["Counterpart", "Finding", "Onlooker", "Opening", "Permits", "check_chat", "check_saying", "check_thread"]
 
-Permits = Callable[[Stage, str, str], Permit]
+
+async def check_chat(open_chat: Opening, person: Counterpart, permits: Permits) -> tuple[Finding, ...]:
+    """Try every promise on the thread of ``person``, and return the findings; the chat is closed at the end.
+
+    ``open_chat`` opens the backend as another process would: upon what the last one kept, and nothing else. The thread
+    belongs to the checks: some sixty messages are said there, hostile ones among them.
+    """
+    trial = Trial(open_chat, person, permits, await open_chat())
+    try:
+        listening = await hearing.check_hearing(trial, person)
+        await hearing.check_clicks(listening)
+        await hearing.check_marks(listening)
+        await hearing.check_history(listening)
+        listening = await hearing.check_delivery(listening)
+        await hearing.check_encryption(trial, person)
+        await listening.end()
+        trial.chat = await open_chat()
+        await _check_saying(trial)
+    finally:
+        await trial.chat.close()
+    return tuple(trial.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One promise and whether it was kept; ``detail`` says what was seen instead."""
+async def check_saying(open_chat: Opening, onlooker: Onlooker, permits: Permits) -> tuple[Finding, ...]:
+    """Try what needs nobody on the other side: what is said, and how it then stands there. See `check_chat`."""
+    trial = Trial(open_chat, onlooker, permits, await open_chat())
+    try:
+        await _check_saying(trial)
+    finally:
+        await trial.chat.close()
+    return tuple(trial.findings)
 
-    promise: str
-    kept: bool
-    detail: str = ""
+
+async def _check_saying(trial: Trial) -> None:
+    saying.check_declared(trial)
+    for check in (
+        saying.check_permits, saying.check_once, saying.check_order, saying.check_progress, saying.check_controls,
+        saying.check_hostile, saying.check_length, saying.check_files,
+    ):  # fmt: skip
+        await check(trial)
 
 
 def check_thread(

@@ -89,7 +89,7 @@ class ChatStore(Protocol):
         ...
 
     def forget(self, before: datetime) -> int:
-        """Drop settled arrivals older than ``before``; return how many. Never younger than an hour."""
+        """Drop settled arrivals older than ``before``; return how many. None younger than an hour (by the newest)."""
         ...
 
     def bind(self, conversation: Conversation, task_id: TaskId, at: datetime, *, after: int = 0) -> None:
@@ -104,8 +104,11 @@ class ChatStore(Protocol):
         """Return where a task is talked about."""
         ...
 
-    def due(self, sources: Collection[str], limit: int = 200) -> tuple[Due, ...]:
-        """Return conversations of ``sources`` whose tasks' threads go on beyond what was delivered."""
+    def due(self, sources: Collection[str], limit: int = 200, *, region: str = "") -> tuple[Due, ...]:
+        """Return conversations of ``sources`` whose tasks' threads go on beyond what was delivered, oldest first.
+
+        With ``region`` only tasks of that one: a cell delivers its own.
+        """
         ...
 
     def sending(
@@ -117,7 +120,10 @@ class ChatStore(Protocol):
     def sent(
         self, conversation: Conversation, task_id: TaskId, sequence: int, state: str, handle: str, at: datetime
     ) -> None:
-        """Note what became of it and that everything up to ``sequence`` is delivered, in one transaction."""
+        """Note what became of it and that everything up to ``sequence`` is delivered, in one transaction.
+
+        What was begun up to there has the same end: several lines of progress are one message of the chat.
+        """
         ...
 
     def posting(self, conversation: Conversation, task_id: TaskId, sequence: int) -> Posting | None:

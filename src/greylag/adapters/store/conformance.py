@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from greylag.adapters.store.chat_port import ChatPerson, ChatStore
 from greylag.adapters.store.port import (
     Deployment,
     DeploymentStore,
@@ -16,6 +17,7 @@ from greylag.adapters.store.port import (
     LedgerStore,
     ThreadStore,
 )
+from greylag.domain.conversation import Conversation, Offer
 from greylag.domain.errors import GreylagError, IntegrityError
 from greylag.domain.events import QuestionAsked, StopRequested, TaskReceived, TaskReleased
 from greylag.domain.ids import TaskId, derived_id
@@ -28,6 +30,7 @@ Check = tuple[str, Callable[[], None]]
 
 _AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 _BODY = Reference("conformance", f"sha256:{'0' * 64}", 1, "text", "text/plain")
+_OFFERS = (Offer("approve", "Approve", "sha256:1"), Offer("say", "“more” <b>&"))
 _RECEIVED = TaskReceived("console", "ada", _BODY, "Größe ≠ 大小 🪿", "conformance", repository="conformance")
 
 
@@ -40,6 +43,7 @@ class Stores:
     directory: Directory
     deployments: DeploymentStore
     ledger: LedgerStore
+    chats: ChatStore
 
 
 def checks(stores: Stores) -> list[Check]:
@@ -55,6 +59,8 @@ def checks(stores: Stores) -> list[Check]:
         ("sign-offs come back as they were given", lambda: _sign_offs(stores.directory)),
         ("the newest deployment is what is live", lambda: _deployments(stores.deployments)),
         ("the ledger appends once per key and body", lambda: _ledger(stores.ledger)),
+        ("what a chat says is taken once, in line", lambda: _inbox(stores.chats)),
+        ("a message's way to a chat is on record before and after", lambda: _outbox(stores.chats, stores.threads)),
     ]
 
 
@@ -110,12 +116,13 @@ def _thread(threads: ThreadStore) -> None:
 
     def say(key: str) -> int:
         return threads.say(
-            task_id, author="ada", kind="text", body=_BODY, key=key, decision_id="dec_1", at=_AT
+            task_id, author="ada", kind="text", body=_BODY, key=key, decision_id="dec_1", at=_AT, offers=_OFFERS
         ).sequence
 
     _require([say("a"), say("b"), say("a")] == [1, 2, 1], "a key was said twice")
     _require([message.key for message in threads.messages(task_id)] == ["a", "b"], "other messages came back")
     _require([message.key for message in threads.messages(task_id, after=1)] == ["b"], "`after` was not heeded")
+    _require({message.offers for message in threads.messages(task_id)} == {_OFFERS}, "other offers came back")
 
 
 def _people(directory: Directory) -> None:
@@ -173,6 +180,40 @@ def _ledger(ledger: LedgerStore) -> None:
     _require(b'"attempt":1' in bodies[0] and b'"attempt":2' in bodies[1], "attempts are not told apart")
     _refuses("GL-LEDGER-001", lambda: ledger.append({"share": 0.5}, key="float"))
     _require(ledger.size() == start + 2, "a refused entry was kept")
+
+
+def _inbox(chats: ChatStore) -> None:
+    where = Conversation("conformance", "room")
+    taken = [chats.arrive(where, event_id, "{}", None, _AT) for event_id in ("a", "b", "a")]
+    first, second = taken[0], taken[1]
+    _require(first is not None and second is not None and taken[2] is None, "an event was lost or doubled")
+    if first is not None and second is not None:
+        _require(first.number < second.number, "the order was lost")
+        _require([each for each in chats.waiting() if each.conversation == where] == [first, second], "others wait")
+        chats.settle(first.number, "handled")
+        _require(chats.arrive(where, "a", "{}", None, _AT) is None, "what was handled was taken again")
+    _refuses("GL-STORE-002", lambda: chats.arrive(where, "a\x00b", "{}", None, _AT))
+    chats.add_person(ChatPerson("conformance", "U1", "conformance-ada", "link", _AT))
+    _require(chats.person("conformance", "U2") is None, "somebody unknown is somebody")
+    chats.remove_person("conformance", "U1")
+    _require(chats.person("conformance", "U1") is None, "somebody who was taken away is still known")
+    chats.put_note("conformance", "since", "s1")
+    _require(chats.note("conformance", "since") == "s1", "a note was lost")
+
+
+def _outbox(chats: ChatStore, threads: ThreadStore) -> None:
+    where, task_id = Conversation("conformance", "room", "thread"), _task_id("outbox")
+    threads.say(task_id, author="greylag", kind="text", body=_BODY, key="a", decision_id="dec_1", at=_AT)
+    chats.bind(where, task_id, _AT)
+    _require(chats.task_in(where) == task_id, "another task is talked about")
+    _require([each.task_id for each in chats.due((where.source,))] == [task_id], "what was said is not due")
+    _require(chats.sending(where, task_id, 1, "dec_1", _AT) is None, "it was sent before it was begun")
+    begun = chats.sending(where, task_id, 1, "dec_2", _AT)
+    _require(begun is not None and begun.state == "sending", "what was begun was forgotten")
+    chats.sent(where, task_id, 1, "sent", "handle", _AT)
+    _require(chats.due((where.source,)) == (), "what was delivered is due again")
+    found = chats.posted_as(where.source, where.room, "handle")
+    _require(found is not None and (found.state, found.sequence) == ("sent", 1), "what was sent is not known")
 
 
 def _refuses(code: str, work: Callable[[], object]) -> None:

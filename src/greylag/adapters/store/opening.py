@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
+from greylag.adapters.store.backends.sql_chats import SqlChatStore
 from greylag.adapters.store.backends.sql_deployments import SqlDeploymentStore
 from greylag.adapters.store.backends.sql_directory import SqlDirectory
 from greylag.adapters.store.backends.sql_events import SqlEventStore
@@ -25,6 +26,7 @@ class Control:
     threads: SqlThreadStore
     directory: SqlDirectory
     deployments: SqlDeploymentStore
+    chats: SqlChatStore
     witness: SqlWitness
     engine: Engine
 
@@ -42,7 +44,7 @@ def open_control(url: str) -> Control:
     database = _opened(url, CONTROL_LINEAGE)
     return Control(
         SqlEventStore(database), SqlThreadStore(database), SqlDirectory(database), SqlDeploymentStore(database),
-        SqlWitness(database), database.engine,
+        SqlChatStore(database), SqlWitness(database), database.engine,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from greylag import __version__
 from greylag.app.platform import Platform
 from greylag.app.web import maps, signing
 from greylag.app.web.api import router
+from greylag.app.web.documents import MOST_PATCH_CHARACTERS
 from greylag.app.web.pages import error_page, mount_pages
 from greylag.app.web.policy import api as policy_api
 from greylag.app.web.policy import pages as policy_pages
@@ -38,6 +39,7 @@ _SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _LONGEST_BODY_BYTES = 1_000_000
+_LONGEST_HANDED_BACK_BYTES = MOST_PATCH_CHARACTERS + 10_000
 
 
 def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
@@ -90,8 +92,9 @@ def _foreign(request: Request) -> tuple[int, RequestRefused] | None:
     length = 0
     with suppress(ValueError):
         length = int(request.headers.get("content-length", "0"))
+    longest = _LONGEST_HANDED_BACK_BYTES if request.url.path.endswith("/handback") else _LONGEST_BODY_BYTES
     chunked = request.method in _UNSAFE and "content-length" not in request.headers
-    if length > _LONGEST_BODY_BYTES or chunked:
+    if length > longest or chunked:
         return 413, RequestRefused("GL-WEB-003", "the body is too long, or its length is not said.", "send less.")
     return None
 

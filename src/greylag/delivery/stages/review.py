@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from greylag.adapters.forge.port import Author, CommitText
+from greylag.delivery import hints
 from greylag.delivery.cell import PLATFORM, Cell, label_of
 from greylag.delivery.proving import keep_evidence
 from greylag.delivery.verifying import influential
 from greylag.domain import events as ev
+from greylag.domain.conversation import Offer
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import TaskId
 from greylag.domain.repository import Repository
@@ -37,7 +39,8 @@ async def request_review(cell: Cell, task_id: TaskId) -> str:
     expires = cell.clock.now() + timedelta(seconds=cell.bounds.review_seconds)
     requested = ev.ReviewRequested(change.change_id, subject, evidence, expires.isoformat(timespec="seconds"))
     # Said before it is recorded: who waits for the task to rest must find the card in the thread.
-    await cell.say(task, "card", await _card(cell, task, change, made, subject), f"card/{change.change_id}")
+    card = await _card(cell, task, change, made, subject)
+    await cell.say(task, "card", card, f"card/{change.change_id}", _offers(task, subject))
     await cell.record(task_id, requested, f"review/{change.change_id}")
     return "in_review"
 
@@ -91,10 +94,20 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build, subject: st
         + (f" ({label})" if label else ""),
         f"decisions: {len(task.decisions)} on record; {task.placement}",
         f"digest: {subject}",
-        f"A second person approves with: greylag approve {task.task_id} --as NAME",
-        f"See it: greylag task show {task.task_id} --diff · download: greylag task build {task.task_id}",
+        *hints.to_review(task.task_id),
     ]
     return "\n".join(lines)
+
+
+def _offers(task: Task, subject: str) -> tuple[Offer, ...]:
+    """Return what the card offers: a yes or no to exactly ``subject``, and where to look first."""
+    report = (Offer("see", "Test report", "report"),) if task.run and task.run.report else ()
+    more = (Offer("say", "Ask for more"),) if task.intent != "release" else ()
+    return (
+        Offer("approve", "Approve", subject), Offer("reject", "Reject", subject), *more,
+        Offer("see", "See the diff", "diff"), *report, Offer("see", "Get the build", "build"),
+        Offer("open", "Open the task"),
+    )  # fmt: skip
 
 
 def _files(change: Change) -> str:
