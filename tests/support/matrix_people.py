@@ -197,7 +197,9 @@ class Bot:
     async def joined(self, room: str, person: Person, seconds: float = 15) -> None:
         """Wait until the bot is in the room and ``person`` knows its device."""
         async with asyncio.timeout(seconds):
-            while self.user not in person.client.rooms[room].users or person.client.rooms[room].users[self.user].invited:
+            while (
+                self.user not in person.client.rooms[room].users or person.client.rooms[room].users[self.user].invited
+            ):
                 await person.sync()
         await person.sync()
 

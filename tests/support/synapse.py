@@ -65,7 +65,9 @@ class SynapseServer:
                     return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"Synapse did not start:\n{(self.folder / 'output').read_text()[-4000:]}") from None
+                    raise RuntimeError(
+                        f"Synapse did not start:\n{(self.folder / 'output').read_text()[-4000:]}"
+                    ) from None
                 time.sleep(0.05)
 
     def stop(self) -> None:
@@ -148,4 +150,3 @@ def _configure(server: SynapseServer) -> None:
         **dict.fromkeys(limits, _MUCH),
     }  # fmt: skip
     (server.folder / "homeserver.yaml").write_text(json.dumps(settings))
-
