@@ -76,8 +76,10 @@ def handback(
         seen = session.get(f"/tasks/{task}/messages")
         body = {"patch": base64.b64encode(capture.patch).decode(), "base_commit": base}
         answer = session.post(f"/tasks/{task}/handback", body)
-        if not detach or session.own:
-            answer = follow(session, answer["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
+        if detach and not session.own:
+            emit(answer, as_json, summary)
+            return
+        answer = follow(session, answer["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
     emit(answer, as_json, summary)
     raise typer.Exit(exit_code(answer))
 
