@@ -95,6 +95,28 @@ def demo(
     raise typer.Exit(run_demo(feature, real, keep, as_json))
 
 
+@app.command("fake-slack")
+def fake_slack(
+    port: Annotated[int, typer.Option(help="Listen here; 0 takes a free port.")] = 7420,
+    people: Annotated[str, typer.Option(help="Who is there, by commas.")] = "ada,grace",
+    channels: Annotated[str, typer.Option(help="The channels, by commas.")] = "general",
+    state: Annotated[
+        Path | None, typer.Option(help="Keep everything in this file, and begin with what it has.")
+    ] = None,
+    request_url: Annotated[
+        str, typer.Option(help="Tell the app by signed HTTP requests to this URL, not by Socket Mode.")
+    ] = "",
+    manifest: Annotated[
+        Path | None, typer.Option(help="Give the app the scopes and events of this manifest (JSON) only.")
+    ] = None,
+    limits: Annotated[bool, typer.Option(help="Keep Slack's rate limits.")] = False,
+) -> None:
+    """Run a stand-in for Slack on this machine: no account; type and click in the browser."""
+    from greylag.app.cli.fake_slack import run_fake_slack  # noqa: PLC0415 - keeps `--help` fast
+
+    run_fake_slack(port, (people, channels), state, request_url, manifest, limits)
+
+
 def run() -> None:
     """Run the command line; every expected error is one message with a code and the next step."""
     try:

@@ -7,6 +7,8 @@ links, and words between quotation marks. In doubt a word is not the sender's ow
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from greylag.delivery.intake.folding import fold
 
@@ -76,14 +78,9 @@ def own_words(text: str) -> str:
 
 def parts(text: str) -> tuple[Part, ...]:
     """Return ``text``, folded, cut into stretches of one trust; together they are the whole of it."""
-    joined: list[Part] = []
-    for stretch, trust in _inline(_blocks(fold(text))):
-        if not stretch:
-            continue
-        if joined and joined[-1].trust == trust:
-            stretch = joined.pop().text + stretch
-        joined.append(Part(stretch, trust))
-    return tuple(joined)
+    stretches = (each for each in _inline(_blocks(fold(text))) if each[0])
+    grouped = groupby(stretches, key=itemgetter(1))
+    return tuple(Part("".join(stretch for stretch, _ in group), trust) for trust, group in grouped)
 
 
 def _inline(blocks: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

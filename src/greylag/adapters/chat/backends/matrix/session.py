@@ -291,7 +291,7 @@ def _refusal(what: str, answer: Any, final: bool) -> GreylagError:
         return SignedOut(device_gone=not answer.soft_logout)
     if code == "M_DUPLICATE_ANNOTATION":
         return AlreadyThere("GL-CHAT-001", "the reaction stands there already.", "nothing.")
-    if final and (code in _NEVER or status in (403, 404, 413)):
+    if final and (code in _NEVER or status in (400, 403, 404, 413)):
         return never(what, f"it answered {code or status}")
     return away(what, f"it answered {code or status}")
 

@@ -15,7 +15,7 @@ from greylag.adapters.chat.port import Control, Post
 Block = dict[str, Any]
 
 SECTION = 2_900
-WHOLE = 12_500
+WHOLE = 12_000
 ROW = 25
 BUTTONS = 50
 VALUE = 2_000

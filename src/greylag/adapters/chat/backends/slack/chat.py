@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,7 +72,7 @@ class SlackChat:
         self.source = ""
         self.capabilities = Capabilities(
             buttons=True, modals=True, edit=True, stream=True, files=True, ephemeral=True, encryption="transport",
-            vouches=True, residency=residency, longest_text=12_000,
+            vouches=True, residency=residency, longest_text=13_000,
         )  # fmt: skip
         self._access = access
         self._notes = notes
@@ -82,6 +82,7 @@ class SlackChat:
         self._catching_up = CatchingUp(self._calls, self._hearing, wall_seconds)
         self._progress = Progress(self._calls)
         self._uploads = Remembered(notes, "uploads")
+        self._said: OrderedDict[tuple[Conversation, str], str] = OrderedDict()
         self._us: Us | None = None
         self._stop = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -123,14 +124,17 @@ class SlackChat:
             changed = await self._progress.change(post, handle, mark)
             if changed:
                 return changed
-        if uncertain and not post.to:
-            found = await self._find(us, post.conversation, mark)
-            if found:
-                return found
-        if post.kind == "progress" and post.steps:
+        said = self._said.get((post.conversation, post.key), "")
+        if not said and uncertain and not post.to:
+            said = await self._find(us, post.conversation, mark)
+        if not said and post.kind == "progress" and post.steps:
             asker = self._hearing.askers.get(f"{post.conversation.room}/{post.conversation.thread}")
-            return await self._progress.start(post, mark, asker, us.team)
-        return await self._say(post, mark)
+            said = await self._progress.start(post, mark, asker, us.team)
+        said = said or await self._say(post, mark)
+        self._said[(post.conversation, post.key)] = said
+        while len(self._said) > 2000:
+            self._said.popitem(last=False)
+        return said
 
     async def mark(self, permit: Permit, conversation: Conversation, message_id: str, mark: str) -> None:
         """Put a reaction on a message. See `greylag.adapters.chat.port.Chat.mark`."""
@@ -159,17 +163,18 @@ class SlackChat:
             )  # fmt: skip
         us = await self._known()
         noted = mark_of(key)["event_payload"]["key"]
-        before = self._uploads.get(noted)
-        if uncertain and before and await self._has_file(us, conversation, before):
+        state, _, before = self._uploads.get(noted).partition(":")
+        if state == "shown" or (uncertain and before and await self._has_file(us, conversation, before)):
             return before
         shown = line(name.replace("/", "_").replace("\\", "_"), 200)
         file_id = await self._calls.upload(shown, content)
-        await self._uploads.put(noted, file_id)  # before it is shown: what may be shown can be found again
+        await self._uploads.keep(noted, f"sent:{file_id}")  # what may be shown from now on can be found again
         given = {
             "files": json.dumps([{"id": file_id, "title": shown}]), "channel_id": conversation.room,
             "thread_ts": conversation.thread,
         }  # fmt: skip
         await self._calls.call("files.completeUploadExternal", given, form=True, turn=conversation.room)
+        await self._uploads.keep(noted, f"shown:{file_id}")
         return file_id
 
     async def history(self, conversation: Conversation, limit: int) -> Sequence[Overheard]:
