@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-IN_PLACE = "in place of what was asked before it)"
+IN_PLACE = "in place of the follow-ups before it)"
 
 
 def send(message):

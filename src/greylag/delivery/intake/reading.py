@@ -11,6 +11,7 @@ from greylag.delivery.intake.wishes import says_too_little, wish_in
 #: What a request can be for. Rolling back changes what is live without a task: it is told how, so it is ``status``.
 INTENTS = ("fix", "feature", "release", "question", "campaign", "status", "stop")
 #: These need no repository and nothing to be asked.
+_READ_CHARACTERS = 16_000
 _ANSWERED_AT_ONCE = ("campaign", "status", "stop")
 
 
@@ -18,9 +19,10 @@ _ANSWERED_AT_ONCE = ("campaign", "status", "stop")
 class Reading:
     """How a request was read. ``intent`` ∈ `INTENTS`; ``repository`` is None where the words don't say it.
 
-    ``candidates`` are all repositories, the likeliest first. ``missing`` is what must be asked, in this order: of
-    ``wording`` and ``repository``, at most one now (the answer to the first often says the other). ``about`` is
-    ``roll back`` or empty; ``several`` names the repositories of a campaign. ``reasons`` say why, in words.
+    ``candidates`` are all repositories, the likeliest first. ``missing`` is what must be asked now: ``wording``,
+    ``repository`` or nothing (the answer to the first often says the other). ``about`` says what a ``status`` is asked
+    of: ``live``, ``roll back``, ``abilities``, or empty for work under way. ``several`` names the repositories of a
+    campaign. ``reasons`` say why, in words.
     """
 
     intent: str
@@ -50,7 +52,7 @@ def said_in(text: str, answers: Sequence[str] = (), *, supplied: bool = False) -
     A link supplies nothing: nobody here opens it.
     """
     found = [part for each in (text, *answers) for part in parts(each)]
-    own = "\n".join(filter(None, (own_words(each) for each in (text, *answers))))
+    own = "\n".join(filter(None, (own_words(each) for each in (text, *answers))))[:_READ_CHARACTERS]
     in_code = tuple(part.text.strip("`") for part in found if part.trust == "code" and part.text.count("`") == 2)
     data = {part.trust for part in found if part.trust != "link"} - {"own"}
     shown = bool(own) and bool(data)
@@ -66,10 +68,10 @@ def read(said: Said, repositories: Sequence[Known], *, repository: str | None = 
     intent, about = wish_in(said.own, names)
     place = find_place(said.own, repositories, said.in_code)
     several = place.several if repository is None else ()
-    if intent in ("fix", "feature", "release") and len(names) > 1 and repository is None:
-        if several or CAMPAIGN.search(said.own):
-            reason = "it is about several repositories"
-            return Reading("campaign", None, place.order, (), (reason,), "", several or tuple(names))
+    changes = intent in ("fix", "feature", "release") and len(names) > 1 and repository is None
+    if changes and (several or CAMPAIGN.search(said.own)):
+        reason = "it is about several repositories"
+        return Reading("campaign", None, place.order, (), (reason,), "", several or tuple(names))
     found = repository or place.name
     reasons = ["the repository was chosen" if repository else place.reason]
     if intent in _ANSWERED_AT_ONCE:
