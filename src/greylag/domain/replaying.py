@@ -77,6 +77,7 @@ def _first(record: ev.Recorded) -> Task:
         changed_at=record.at, sequence=1, repository=event.repository, agent=event.agent,
         agent_command=event.agent_command, attachments=event.attachments,
         attachment_names=event.attachment_names, room=event.room, thread=event.thread, context=event.context,
+        label=event.label, level=event.label.level if event.label is not None else "",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from greylag import __version__
 from greylag.app.platform import Platform
-from greylag.app.web import maps, signing
+from greylag.app.web import conversations, maps, signing
 from greylag.app.web.api import router
 from greylag.app.web.documents import MOST_PATCH_CHARACTERS
 from greylag.app.web.pages import error_page, mount_pages
@@ -53,10 +53,13 @@ def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
     app.include_router(policy_api.router)
     app.include_router(policy_pages.router)
     app.include_router(signing.router)
+    app.include_router(conversations.router)
     app.include_router(maps.api)
     app.include_router(maps.pages)
     mount_pages(app)
     app.mount("/git", git)
+    if platform.chats.events is not None:
+        app.mount("/slack/events", platform.chats.events)
     app.add_exception_handler(GreylagError, _refused)  # type: ignore[arg-type]  # narrower than Exception, as meant
     app.add_exception_handler(RequestValidationError, _malformed)  # type: ignore[arg-type]  # the same
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # the same

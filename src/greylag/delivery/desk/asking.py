@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from greylag.adapters.engine.port import Engine
-from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell, label_of
+from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell
 from greylag.delivery.desk.checks import person_with, title_of, words_of
 from greylag.delivery.echo import echo
 from greylag.domain import events as ev
@@ -65,6 +65,8 @@ def take_request(cell: Cell, engine: Engine, request: Request) -> Task:
     ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-INTAKE-004`` (attachments), ``GL-PERSON-001/-002``;
     PolicyRefused; OperatorError ``GL-CHAT-020`` for a conversation where there are no chats.
     """
+    if request.message_id and (known := cell.events.read(task_id_of(request.channel, request.message_id), 0, 1)):
+        return begin(cell, engine, known[0], request)
     person = person_with(cell, request.requester, "requester")
     text = words_of(cell, request.text)
     label = _first_label(cell, request)
@@ -83,22 +85,19 @@ def take_request(cell: Cell, engine: Engine, request: Request) -> Task:
     asset = cell.asset("request", label, text.encode(), surfaces=("title",), people=about.people)
     who = f"person:{person.name}"
     asked = cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
+    if request.context:
+        about = replace(about, label=cell.labeller.of_content(request.context, label))
     recorded = cell.events.append(task_id, _received(cell, about, request, text), key="received", at=now)
     cell.seen_now(asked, "stored")
     return begin(cell, engine, recorded, request)
 
 
 def begin(cell: Cell, engine: Engine, recorded: ev.Recorded, request: Request) -> Task:
-    """Do what follows once a request is ``recorded``: bind its conversation, label, acknowledge, start; again is fine."""
+    """Do what follows once a request is ``recorded``: bind its conversation, acknowledge, start; again is fine."""
     task = cell.events.task(recorded.task_id)
     if request.conversation is not None and cell.chats is not None:
         # Before the first word: all that is said about the task is said there too.
         cell.chats.bind(request.conversation, task.task_id, recorded.at)
-    heard = [request.room_label] if request.room_label is not None else []
-    if request.context:
-        heard.append(cell.labeller.of_content(request.context, label_of(task)))
-    if heard:
-        task = cell.relabel_now(task, _first_label(cell, request).joined(*heard))
     echo(cell, task, recorded)
     engine.start(task.task_id)
     return task
@@ -123,6 +122,7 @@ def _received(cell: Cell, about: About, request: Request, text: str) -> ev.TaskR
         request.channel, about.people[0], kept, title_of(text), cell.region, request.repository, request.agent,
         command, request.message_id, tuple(files), tuple(title_of(each.name) for each in request.attachments),
         where.room if where else "", where.thread if where else "", context,
+        about.label if request.context or request.room_label is not None else None,
     )  # fmt: skip
 
 
