@@ -68,7 +68,9 @@ def _about(cell: Cell, task: Task, said: Recorded) -> About:
     """Return what the words belong to: for the first of them what the desk knew, whatever came to be known since."""
     if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered):
         return About.of(task)
-    named, heard = (said.event.repository, said.event.label) if isinstance(said.event, ev.TaskReceived) else (None, None)
+    named, heard = (
+        (said.event.repository, said.event.label) if isinstance(said.event, ev.TaskReceived) else (None, None)
+    )
     label = cell.labeller.of_repository(cell.directory.repository(named)) if named else UNLABELLED
     label = label.joined(heard) if heard is not None else label
     return replace(About.of(task), label=label, repository=named or "")
