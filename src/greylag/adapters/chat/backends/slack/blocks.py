@@ -62,7 +62,7 @@ def message(post: Post) -> tuple[list[Block], str]:
     if post.title:
         head.append({"type": "header", "text": plain(line(post.title, 140))})
     if post.author and post.author != "greylag":
-        head.append(context(f"{line(post.author, 100)} said elsewhere:"))
+        head.append(context(f"{line(post.author, 100)} wrote:"))
     tail = [context(line(each, 300)) for each in words[:5]]
     others = sum(weight(each["elements"][0]["text"]) for each in tail)
     left = min(TEXT, WHOLE - weight_of_rows - others - 300)
