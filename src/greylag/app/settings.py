@@ -38,10 +38,18 @@ class ServerSettings(_Strict):
         description="Where people find it, for links; none: this machine.",
     )  # fmt: skip
 
+    @property
+    def base_url(self) -> str:
+        """The address that links lead to."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
     def task_page(self, task_id: str) -> str:
         """Return the address of a task's page, for a link in a thread."""
-        base = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
-        return f"{base}/tasks/{task_id}"
+        return f"{self.base_url}/tasks/{task_id}"
+
+    def link_page(self, code: str) -> str:
+        """Return the address at which somebody says who they are in a chat."""
+        return f"{self.base_url}/link/{code}"
 
 
 class RegionSettings(_Strict):

@@ -61,7 +61,7 @@ def mark(place: Place, words: str) -> str:
     """Return what typing ``words`` sends."""
     users = {each.name: each.id for each in place.world.users.values()}
     rooms = {each.name: each.id for each in place.world.channels.values() if each.name}
-    return text.typed(words, lambda name: users.get(name, ""), lambda name: rooms.get(name, ""))
+    return text.typed(text.clean(words), lambda name: users.get(name, ""), lambda name: rooms.get(name, ""))
 
 
 def rich_text(marked: str) -> list[Json]:
@@ -84,7 +84,8 @@ def rich_text(marked: str) -> list[Json]:
 def _keep(place: Place, user: User, channel: Channel, name: str, content: bytes) -> str:
     if len(content) > LARGEST_FILE_BYTES:
         raise _refused(f"{name!r} has {len(content)} bytes", f"send at most {LARGEST_FILE_BYTES} bytes")
-    file = File(place.fresh("F"), name[:255] or "file", name[:255], user.id, len(content), content, "shared")
+    name = text.clean(name)[:255] or "file"
+    file = File(place.fresh("F"), name, name, user.id, len(content), content, "shared")
     file.shares[channel.id] = []
     place.world.files[file.id] = file
     return file.id

@@ -12,11 +12,15 @@ from starlette.websockets import WebSocket
 
 from greylag.app.fake_slack.acting import LARGEST_FILE_BYTES
 from greylag.app.fake_slack.dispatching import Dispatcher
+from greylag.app.fake_slack.page import forms, pages
+from greylag.app.fake_slack.page.control import Control
+from greylag.app.fake_slack.page.guard import Guard
 from greylag.app.fake_slack.webapi import files
 from greylag.app.fake_slack.webapi.answering import LONGEST_BODY_BYTES, Dropped, answer, body_of
 from greylag.app.fake_slack.webapi.replying import reply
 from greylag.app.fake_slack.workspace import Workspace
 from greylag.app.fake_slack.world.problems import SlackError
+from greylag.app.fake_slack.world.text import clean
 
 
 class Dropping:
@@ -50,9 +54,12 @@ def create_application(workspace: Workspace, dispatcher: Dispatcher) -> ASGIApp:
             Route("/files-pri/{name}", _download(workspace)),
             Route("/files-pri/{name}/download", _download(workspace)),
             Route("/actions/{team}/{token}", _reply(workspace), methods=["POST"]),
+            *pages.routes(workspace),
+            *forms.routes(workspace),
+            *Control(workspace, dispatcher).routes(),
         ]
     )
-    return Dropping(app)
+    return Dropping(Guard(app))
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -105,7 +112,7 @@ def _download(workspace: Workspace) -> Endpoint:
 def _reply(workspace: Workspace) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
-            values = json.loads(await body_of(request, LONGEST_BODY_BYTES))
+            values = clean(json.loads(await body_of(request, LONGEST_BODY_BYTES)))
             if not isinstance(values, dict):
                 raise SlackError("invalid_payload")
             reply(workspace, request.path_params["token"], values)

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from greylag.app.fake_slack import viewing
 from greylag.app.fake_slack.place import Place
 from greylag.app.fake_slack.world.records import Delivery, Json
+from greylag.app.fake_slack.world.text import clean
 
 _log = logging.getLogger(__name__)
 _MOST_CONNECTIONS = 10
@@ -172,7 +173,7 @@ class Dispatcher:
 
     def _hear(self, text: str) -> None:
         try:
-            said = json.loads(text)
+            said = clean(json.loads(text))
         except ValueError:
             _log.warning("the app sent something that is no JSON over Socket Mode: %.80r", text)
             return
@@ -226,5 +227,5 @@ class Dispatcher:
 def _json(content: bytes) -> Any:
     """Return the JSON of an answer; an empty or other body says nothing."""
     with suppress(ValueError):
-        return json.loads(content[:_LONGEST_ANSWER] or b"null")
+        return clean(json.loads(content[:_LONGEST_ANSWER] or b"null"))
     return None

@@ -50,7 +50,7 @@ class Server:
         self.workspace = workspace
         self.port = port
         self.request_url = request_url
-        self._state = state
+        self.state = state
         self._uvicorn: _Uvicorn | None = None
         self._dispatcher: Dispatcher | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -84,8 +84,8 @@ class Server:
         while not self._uvicorn.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         self._tasks = [serving, asyncio.create_task(self._dispatcher.run())]
-        if self._state is not None:
-            self._tasks.append(asyncio.create_task(self._keep(self._state)))
+        if self.state is not None:
+            self._tasks.append(asyncio.create_task(self._keep(self.state)))
         self.workspace.changed()
         return self.workspace.url
 
@@ -116,12 +116,14 @@ class Server:
         for each in others:
             with suppress(asyncio.CancelledError):
                 await each
+        for connection in list(self._uvicorn.server_state.connections):
+            connection.transport.abort()
         self._uvicorn.force_exit = True
         await serving
         self._uvicorn = None
         self.workspace.connections = 0
-        if self._state is not None:
-            await asyncio.to_thread(self.workspace.keep, self._state)
+        if self.state is not None:
+            await asyncio.to_thread(self.workspace.keep, self.state)
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """End the app's connections as Slack does now and then: it says so, and the app is to come back."""

@@ -16,6 +16,7 @@ from greylag.app.fake_slack.webapi.given import Given, Method, check_arguments
 from greylag.app.fake_slack.webapi.methods import METHODS
 from greylag.app.fake_slack.world.problems import SlackError
 from greylag.app.fake_slack.world.records import Call, Json
+from greylag.app.fake_slack.world.text import clean
 
 LONGEST_BODY_BYTES = 4_000_000
 _ROOMS = {"public": "channels", "private": "groups", "im": "im"}
@@ -47,10 +48,10 @@ async def read(request: Request) -> Asked:
             raise SlackError("invalid_json") from error
         if not isinstance(given, dict):
             raise SlackError("json_not_object")
-        values |= given
+        values |= clean(given)
     elif body:
         try:
-            values |= dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+            values |= dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100))
         except ValueError as error:
             raise SlackError("invalid_form_data") from error
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -178,4 +178,5 @@ def permalink(given: Given) -> Json:
     channel = given.channel()
     message = given.message(channel, "message_ts")
     root = message.thread_ts or message.ts
-    return {"channel": channel.id, "permalink": f"{given.place.url}/c/{channel.id}/t/{root}#m{message.ts}"}
+    anchor = "m" + message.ts.replace(".", "-")
+    return {"channel": channel.id, "permalink": f"{given.place.url}/c/{channel.id}/t/{root}#{anchor}"}

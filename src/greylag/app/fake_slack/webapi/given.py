@@ -8,6 +8,7 @@ from typing import Any
 from greylag.app.fake_slack.place import Place
 from greylag.app.fake_slack.world.problems import SlackError
 from greylag.app.fake_slack.world.records import Channel, Json, Message, User
+from greylag.app.fake_slack.world.text import clean
 
 _YES = ("1", "true", "True", True, 1)
 _NO = ("0", "false", "False", False, 0, "", None)
@@ -55,7 +56,7 @@ class Given:
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value) if value else None
+            return clean(json.loads(value)) if value else None
         except ValueError as wrong:
             raise SlackError(error) from wrong
 

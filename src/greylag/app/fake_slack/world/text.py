@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from greylag.app.fake_slack.world.emoji import GLYPHS
 
@@ -25,6 +26,7 @@ _MARKDOWN = re.compile(
     re.DOTALL,
 )
 _OUT = re.compile(r"<(?P<angle>[^<>\n]+)>|(?P<bare>https?://[^\s<>|\")]+)")
+_LEADS = re.compile(r"(https?://|mailto:|tel:)", re.IGNORECASE)
 _NAMES = re.compile(r"(?<![\w.])@(\w[\w.-]*)")
 
 
@@ -51,6 +53,17 @@ class Out:
 def escape(text: str) -> str:
     """Return ``text`` as Slack sends what a person typed: three characters are escaped."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def clean(value: Any) -> Any:
+    """Return JSON whose strings are text: half a character (a lone surrogate) becomes U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [clean(each) for each in value]
+    if isinstance(value, dict):
+        return {clean(name): clean(each) for name, each in value.items()}
+    return value
 
 
 def unescape(text: str) -> str:
@@ -103,7 +116,8 @@ def _span(mark: re.Match[str], name_of: Callable[[str], str]) -> Span:
     if kind == "angle":
         return _control(inside, name_of)
     if kind == "href":
-        return Span("link", unescape(mark["label"] or inside), inside)
+        shown = unescape(mark["label"] or inside)
+        return Span("link", shown, unescape(inside)) if _LEADS.match(inside) else Span("text", shown)
     if kind == "bare":
         return Span("link", unescape(inside), unescape(inside))
     if kind == "emoji":
@@ -121,7 +135,7 @@ def _control(inside: str, name_of: Callable[[str], str]) -> Span:
         word = target[1:].split("^")[0]
         shown = unescape(label) or (target[1:] if word not in MASS else f"@{word}")
         return Span("mass" if word in (*MASS, "subteam") else "text", shown, word)
-    if re.match(r"(https?|mailto|tel):", target):
+    if _LEADS.match(target):
         return Span("link", unescape(label or target), unescape(target))
     return Span("text", unescape(f"<{inside}>"))
 

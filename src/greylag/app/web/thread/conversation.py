@@ -6,7 +6,9 @@ from datetime import datetime
 
 from greylag.app.web.documents import MessageOut
 from greylag.app.web.rendering import clock, visible
+from greylag.delivery import hints
 
+_PLATFORM = "greylag"
 _LONG_CHARACTERS = 700
 _LONG_LINES = 10
 _LEAD_CHARACTERS = 160
@@ -14,7 +16,10 @@ _LEAD_CHARACTERS = 160
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing said. Where ``lead`` isn't empty the text is long: ``lead`` is shown, ``text`` when it is opened."""
+    """One thing said. Where ``lead`` isn't empty the text is long: ``lead`` is shown, ``text`` when it is opened.
+
+    ``offers`` is whether it offers something; what of that can be done now depends on who looks, and when.
+    """
 
     sequence: int
     at: datetime
@@ -22,6 +27,7 @@ class Entry:
     kind: str
     lead: str
     text: str
+    offers: bool = False
 
     def line(self) -> dict[str, object]:
         """Return it for the live stream."""
@@ -40,20 +46,24 @@ class Steps:
         return round((self.entries[-1].at - self.entries[0].at).total_seconds())
 
 
-def entry_of(message: MessageOut) -> Entry:
-    """Return ``message`` as it is shown: hidden characters visible, line ends of forms made plain."""
-    text = visible(message.text.replace("\r\n", "\n"))
+def entry_of(message: MessageOut, task_id: str = "") -> Entry:
+    """Return ``message`` as it is shown: hidden characters visible, line ends of forms made plain.
+
+    What a message of ``task_id`` tells people to type at a command line is left out where the page offers it.
+    """
+    told = hints.without(message.text, task_id) if message.offers and message.author == _PLATFORM else message.text
+    text = visible(told.replace("\r\n", "\n"))
     folds = message.kind in ("text", "error") and (len(text) > _LONG_CHARACTERS or text.count("\n") >= _LONG_LINES)
     first = text.lstrip().split("\n", 1)[0]
     lead = (first if len(first) <= _LEAD_CHARACTERS else first[:_LEAD_CHARACTERS] + "…") if folds else ""
-    return Entry(message.sequence, message.at, message.author, message.kind, lead, text)
+    return Entry(message.sequence, message.at, message.author, message.kind, lead, text, bool(message.offers))
 
 
-def folded(messages: Iterable[MessageOut]) -> Sequence[Entry | Steps]:
+def folded(messages: Iterable[MessageOut], task_id: str = "") -> Sequence[Entry | Steps]:
     """Return the thread with each unbroken row of progress lines as one `Steps`."""
     found: list[Entry | Steps] = []
     for message in messages:
-        entry = entry_of(message)
+        entry = entry_of(message, task_id)
         if entry.kind != "progress":
             found.append(entry)
             continue

@@ -26,19 +26,25 @@ _BAD = {
     _S.ROLLED_BACK: "Rolled back", _S.REJECTED: "Rejected", _S.REFUSED: "Refused", _S.CANCELLED: "Stopped",
     _S.EXPIRED: "Expired", _S.FAILED: "Failed",
 }  # fmt: skip
+_UNDER_WAY = (_S.ACCEPTED, _S.PLACED, _S.WORKING, _S.VERIFIED)
 _PAST_TALKING = (_S.APPROVED, _S.RELEASING)
 _OUTCOME_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a person may do with a task now. ``obstacle`` says why they can't approve what is up for review."""
+    """What a person may do with a task now. ``obstacle`` says why they can't approve what is up for review.
+
+    ``steer``: what they say can reach the agent at its work, so they choose what it is for.
+    """
 
     reply: bool
     stop: bool
     approve: bool
     reject: bool
     obstacle: str = ""
+    steer: bool = False
+    roll_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,15 @@ def rights_of(task: Task, person: Person) -> Rights:
     asks = "requester" in person.roles
     reviews = "reviewer" in person.roles and task.status is _S.IN_REVIEW
     obstacle = _obstacle(task, person) if task.status is _S.IN_REVIEW else ""
+    reply = asks and open_to_talk and (task.intent != "release" or task.status is _S.ASKED)
     return Rights(
-        reply=asks and open_to_talk and (task.intent != "release" or task.status is _S.ASKED),
+        reply=reply,
         stop=asks and open_to_talk,
         approve=reviews and not obstacle,
         reject=reviews,
         obstacle=obstacle,
+        steer=reply and task.status in _UNDER_WAY and not task.taken_over_by,
+        roll_back=bool({"reviewer", "operator"} & set(person.roles)),
     )
 
 
@@ -95,6 +104,8 @@ def standing_of(task: Task, person: Person, people: Sequence[Person]) -> Standin
     mark = _MARKS.get(task.status, "●")
     if task.stop_requested_by and not task.ended:
         return Standing("■", word, f"Stopping, as {task.stop_requested_by} asked.", "busy")
+    if task.taken_over_by and not task.ended:
+        return _by_hand(task, person)
     if task.status is _S.IN_REVIEW:
         return _in_review(task, person, people, mark, word)
     if task.status is _S.ASKED:
@@ -124,6 +135,15 @@ def _in_review(task: Task, person: Person, people: Sequence[Person], mark: str, 
         return Standing(mark, word, f"It waits for a reviewer: {', '.join(able[:5])}.", "wait")
     words = "Nobody can approve it yet. An operator adds somebody: greylag person add NAME --role reviewer"
     return Standing(mark, word, words, "wait")
+
+
+def _by_hand(task: Task, person: Person) -> Standing:
+    """Say who works on it on a machine of their own, and how it comes back."""
+    word = str(task.status).replace("_", " ")
+    if person.name == task.taken_over_by:
+        words = f"You work on it by hand. Give it back with: greylag task handback {task.task_id}"
+        return Standing("●", word, words, "you")
+    return Standing("●", word, f"{task.taken_over_by} works on it by hand; it goes on when it is given back.", "wait")
 
 
 def _to_answer(task: Task, person: Person, what: str, goto_words: str) -> Standing:
