@@ -80,7 +80,10 @@ class Hearing:
             async with asyncio.timeout(3):
                 await self._idle.wait()
         for kept in (self.askers, self.newest, self._taken):
-            await kept.flush()
+            try:
+                await kept.flush()
+            except GreylagError as error:
+                _log.warning("a note of Slack's was not kept at the end (%s)", error.code)
 
     def app(self, signing_secret: str) -> AsyncApp:
         """Return a Bolt app around this. With ``signing_secret`` each request's signature and age are checked."""
