@@ -55,10 +55,6 @@ class SignedOut(BackendError):
         self.device_gone = device_gone
 
 
-class AlreadyThere(RequestRefused):
-    """The same reaction stands there already."""
-
-
 class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
     """nio's client with bounds of its own: nothing is followed to another address, and every wait ends."""
 
@@ -182,8 +178,8 @@ class MatrixSession:
             except BackendError as error:
                 _log.warning("keys are not in order yet, it is tried again: %s", error)
 
-    async def ask(self, what: str, call: Call, *, final: bool = False) -> Any:
-        """Return the server's answer, having waited where it said so.
+    async def ask(self, what: str, call: Call, *, final: bool = False, fine: str = "") -> Any:
+        """Return the server's answer, having waited where it said so. The error code ``fine`` is an answer too.
 
         Raises BackendError ``GL-MATRIX-004``, transient; with ``final``, RequestRefused ``GL-CHAT-001`` for what it
         will never take.
@@ -191,7 +187,7 @@ class MatrixSession:
         waited = 0.0
         for _ in range(_TRIES):
             answer = await self._tried(what, call)
-            if not isinstance(answer, ErrorResponse):
+            if not isinstance(answer, ErrorResponse) or (fine and answer.status_code == fine):
                 return answer
             seconds = _limited(answer)
             if seconds is None:
@@ -289,8 +285,6 @@ def _refusal(what: str, answer: Any, final: bool) -> GreylagError:
     code, status = answer.status_code, _status(answer)
     if code in _SIGNED_OUT:
         return SignedOut(device_gone=not answer.soft_logout)
-    if code == "M_DUPLICATE_ANNOTATION":
-        return AlreadyThere("GL-CHAT-001", "the reaction stands there already.", "nothing.")
     if final and (code in _NEVER or status in (400, 403, 404, 413)):
         return never(what, f"it answered {code or status}")
     return away(what, f"it answered {code or status}")
