@@ -30,6 +30,7 @@ from greylag.domain.errors import BackendError, GreylagError, OperatorError, Req
 _log = logging.getLogger(__name__)
 _KEYS_FILE, _SEEN_FILE = "keys.db", "seen.db"
 _TRIES = 4
+_MOST_UNHEARD = 3
 _SIGNED_OUT = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
 _NEVER = ("M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNSUPPORTED_ROOM_VERSION")
 #: What is raised over events that are not what they should be. A full disk is none of these.
@@ -143,7 +144,7 @@ class MatrixSession:
         async with self._opening:
             if self._client is None:
                 await self._enter()
-            if self._whole_state:
+            if self._whole_state and len(self.unheard) < _MOST_UNHEARD:
                 self.unheard.append(await self.sync(await position(), 0))
 
     async def sync(self, since: str, wait_seconds: float) -> Any:
