@@ -1,6 +1,7 @@
 """A front on real stores, a real vault and a real door; the chat and the engine are small ones that keep everything."""
 
 import asyncio
+import copy
 import inspect
 import os
 import shutil
@@ -222,7 +223,9 @@ class Deployer:
         self.live: dict[str, str] = {}
         self.applied: list[str] = []
 
-    async def apply(self, permit: Permit, repository: str, environment: Environment, digest: str, build: bytes) -> Running:
+    async def apply(
+        self, permit: Permit, repository: str, environment: Environment, digest: str, build: bytes
+    ) -> Running:
         self.applied.append(digest)
         self.live[environment.name] = digest
         return Running(digest, "http://127.0.0.1:1")
@@ -281,6 +284,17 @@ class Scene:
     def close(self) -> None:
         self.stores.close()
 
+    def copied(self, folder: Path) -> "Scene":
+        """Return a scene that begins where this one, which is closed, ended."""
+        shutil.copytree(self.folder, folder)
+        made = Scene(folder)
+        made.clock.at, made.engine, made.room, made.deployer = (
+            self.clock.at,
+            *copy.deepcopy((self.engine, self.room, self.deployer)),
+        )
+        made.open()
+        return made
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[asyncio.Task[None]]:
         """Have the front work."""
@@ -323,9 +337,7 @@ class Scene:
     def said(self, task_id: str) -> list[tuple[str, str, str]]:
         """Return kind, author and words of everything in a task's own thread."""
         messages = self.stores.threads.messages(TaskId(task_id), 0, 1000)
-        return [
-            (each.kind, each.author, self.vault.get(each.body, subject=task_id).decode()) for each in messages
-        ]
+        return [(each.kind, each.author, self.vault.get(each.body, subject=task_id).decode()) for each in messages]
 
     def words(self, task_id: str) -> str:
         return "\n".join(words for _, _, words in self.said(task_id))
@@ -360,7 +372,11 @@ class Scene:
             ev.ChangeVerified(change, "c" * 40), ev.BuildStored(BuildId(f"bld_{number}"), change, "murmur.whl", REF),
             ev.ReviewRequested(change, subject, REF, "2026-12-01T00:00:00+00:00"),
         )  # fmt: skip
-        offers = (Offer("approve", "Approve", subject), Offer("reject", "Reject", subject), Offer("say", "Ask for more"))
+        offers = (
+            Offer("approve", "Approve", subject),
+            Offer("reject", "Reject", subject),
+            Offer("say", "Ask for more"),
+        )
         return self.shown(task_id, "card", f"Ready {number}", offers)
 
     def shown(self, task_id: str, kind: str, text: str, offers: tuple[Offer, ...]) -> str:
@@ -414,7 +430,9 @@ def opened_scene(folder: Path, template: Path) -> Scene:
 _NUMBERS = iter(range(1, 1_000_000))
 
 
-def heard(kind: str = "mention", text: str = "the skip button fires twice, fix it", author: str = "UADA", **more: Any) -> Heard:
+def heard(
+    kind: str = "mention", text: str = "the skip button fires twice, fix it", author: str = "UADA", **more: Any
+) -> Heard:
     """Return something that was heard, with ids of its own."""
     number = next(_NUMBERS)
     values: dict[str, Any] = {

@@ -493,7 +493,9 @@ async def test_a_card_that_may_not_be_shown_in_full_is_refused_without_content(s
     assert post.text == "That was not done (GL-PERSON-002). The operator knows why."
 
 
-async def test_where_nothing_may_be_said_it_is_refused_and_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+async def test_where_nothing_may_be_said_it_is_refused_and_logged(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     scene.policy.refuses = lambda question: question.target.kind == "chat" and question.target.name == "slack"
     first = heard(author="UMALLORY")
     await scene.hear(first)

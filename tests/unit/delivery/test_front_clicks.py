@@ -213,7 +213,9 @@ async def released(scene: Scene) -> tuple[str, str, str]:
 
 def asked(scene: Scene, task_id: str) -> tuple[str, Offer]:
     """Return the chat's id of the newest question and what it offers."""
-    question = [each for each in scene.stores.threads.messages(scene.task().task_id, 0, 100) if each.kind == "question"][-1]
+    question = [
+        each for each in scene.stores.threads.messages(scene.task().task_id, 0, 100) if each.kind == "question"
+    ][-1]
     return scene.delivered(task_id)[question.sequence - 1], question.offers[0]
 
 

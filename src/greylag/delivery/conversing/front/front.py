@@ -169,10 +169,10 @@ class Front:
     async def _attempt(self, arrival: Arrival, deaths: int) -> float:
         turn = Turn(arrival, Heard(arrival.event_id, "", arrival.conversation, "", ""), uncertain=arrival.tries > 0)
         try:
-            if deaths >= _DEATHS:
-                raise _defect(f"the process ended {deaths} times while handling it")
             heard, kept = read_back(arrival, "")
             turn = replace(turn, heard=heard)
+            if deaths >= _DEATHS:
+                raise _defect(f"the process ended {deaths} times while handling it")
             outcome = await self._deal(replace(turn, heard=replace(heard, text=await self._words(arrival, kept))))
         except GreylagError as error:
             cause = error
