@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from front_stage import Scene, make_template, opened_scene
+
+from tests.support.front_stage import Scene, make_template, opened_scene
 
 
 @pytest.fixture(scope="session")

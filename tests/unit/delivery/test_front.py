@@ -5,7 +5,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from front_stage import BEGUN, HERE, SOURCE, SUBJECT, Scene, heard
 
 from greylag.adapters.chat.port import Overheard
 from greylag.domain import events as ev
@@ -14,6 +13,7 @@ from greylag.domain.errors import BackendError
 from greylag.domain.labels import Label
 from greylag.domain.states import TaskStatus
 from greylag.governance.question import Question
+from tests.support.front_stage import BEGUN, HERE, SOURCE, SUBJECT, Scene, heard
 
 _S = TaskStatus
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from front_stage import FULL, HERE, SOURCE, SUBJECT, Scene, click, heard
 
 from greylag.domain import events as ev
 from greylag.domain.conversation import Conversation, Offer
 from greylag.domain.states import TaskStatus
+from tests.support.front_stage import FULL, HERE, SOURCE, SUBJECT, Scene, click, heard
 
 OTHER = "sha256:" + "6" * 64
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from front_stage import SUBJECT, Fuse, KilledError, Scene, click, heard, opened_scene
 
 from greylag.adapters.chat.port import Heard
 from greylag.domain import events as ev
 from greylag.domain.states import TaskStatus
+from tests.support.front_stage import SUBJECT, Fuse, KilledError, Scene, click, heard, opened_scene
 
 Prepare = Callable[[Scene], Awaitable[Heard]]
 Check = Callable[[Scene, Heard], None]
@@ -128,7 +128,7 @@ STORIES = {
 
 
 async def live(scene: Scene, said: Heard) -> None:
-    """One life of the process: the chat delivers what was not acknowledged, and the front works until all is settled."""
+    """One life of the process: the chat delivers what was not acknowledged, the front works until all is settled."""
     running = asyncio.create_task(scene.front.run())
     try:
         await scene.front.take(said)

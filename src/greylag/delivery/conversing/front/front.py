@@ -17,6 +17,7 @@ from greylag.delivery.conversing.front.house import House, Outcome, Turn, messag
 from greylag.delivery.conversing.front.line import Line
 from greylag.delivery.conversing.front.messages import Messages
 from greylag.delivery.conversing.front.notices import Notices
+from greylag.delivery.conversing.identity import is_plain_id
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, RequestRefused
 from greylag.domain.ids import TaskId
@@ -82,6 +83,8 @@ class Front:
 
     async def home(self, source: str, author: str) -> Home:
         """Return what the home of the chat's ``author`` shows; decided already."""
+        if not (is_plain_id(source) and is_plain_id(author)):
+            return Home(problem="This chat account has an id that no chat gives.")
         return await self._homes.home(source, author)
 
     async def run(self) -> None:

@@ -3,12 +3,11 @@
 import asyncio
 import copy
 import inspect
-import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -120,7 +119,7 @@ class Clock:
 
 
 @dataclass
-class House_:  # noqa: N801 - a policy whose no can be chosen
+class Choosy:
     """Says yes but for what ``refuses`` matches."""
 
     refuses: Callable[[Question], bool] = lambda question: False
@@ -244,7 +243,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.policy = House_()
+        self.policy = Choosy()
         self.ledger = Ledger()
         self.engine = Engine()
         self.room = Room()
@@ -448,8 +447,3 @@ def click(message_id: str, verb: str, value: str = "", author: str = "UGRACE", *
 
 def controls(post: Post) -> list[Control]:
     return list(post.controls)
-
-
-__all__ = [
-    "HERE", "KEY", "SOURCE", "SUBJECT", "Fuse", "KilledError", "Scene", "click", "heard", "opened_scene", "os", "replace",
-]  # fmt: skip
