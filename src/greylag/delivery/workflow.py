@@ -10,12 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from greylag.adapters.engine.port import Flow
 from greylag.delivery.cell import Cell
-from greylag.delivery.heartbeat import Heartbeat
 from greylag.delivery.stages.answer import give_answer, tell
-from greylag.delivery.stages.as_it_stands import take_as_it_stands
 from greylag.delivery.stages.attempt import Try, attempt
 from greylag.delivery.stages.build import build
-from greylag.delivery.stages.by_hand import settle_take_over, take_by_hand
 from greylag.delivery.stages.closing import cancel, expire, fail, finish_release, retain
 from greylag.delivery.stages.gate import gate, hand_over
 from greylag.delivery.stages.intake import give_up_asking, intake, read_answer
@@ -24,6 +21,8 @@ from greylag.delivery.stages.placement import place
 from greylag.delivery.stages.release import release
 from greylag.delivery.stages.review import request_review
 from greylag.delivery.stages.waiting import look
+from greylag.delivery.stages.without_agent import settle_take_over, take_as_it_stands, take_by_hand
+from greylag.delivery.steering.heartbeat import Heartbeat
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError
 from greylag.domain.ids import TaskId
 

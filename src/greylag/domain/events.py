@@ -1,8 +1,8 @@
 """What can happen to a task. The log of these is the truth; everything else is rebuilt from it.
 
 Each event is a frozen value of plain fields (text, numbers, booleans, tuples, `Reference`, `Label`), so that it can be
-stored as JSON and read back. Content never stands here: only its `Reference`. ``moves_to`` is the status the event brings.
-Changing a field's meaning needs a new event class; adding one needs a default.
+stored as JSON and read back. Content never stands here: only its `Reference`. ``moves_to`` is the status the event
+brings. Changing a field's meaning needs a new event class; adding one needs a default.
 """
 
 from dataclasses import dataclass

@@ -136,8 +136,8 @@ async def test_turns_are_bounded_and_fair() -> None:
     [
         ("channel_not_found", RequestRefused, "GL-CHAT-001", None),
         ("is_archived", RequestRefused, "GL-CHAT-001", None),
-        ("not_in_channel", RequestRefused, "GL-CHAT-001", None), ("invalid_auth", OperatorError, "GL-SLACK-002", None),
-        ("token_revoked", OperatorError, "GL-SLACK-002", None), ("missing_scope", OperatorError, "GL-SLACK-003", None),
+        ("not_in_channel", RequestRefused, "GL-CHAT-001", None), ("invalid_auth", BackendError, "GL-SLACK-009", True),
+        ("token_revoked", BackendError, "GL-SLACK-009", True), ("missing_scope", BackendError, "GL-SLACK-009", True),
         ("internal_error", BackendError, "GL-SLACK-004", True), ("surprise", BackendError, "GL-SLACK-005", False),
     ],
 )  # fmt: skip

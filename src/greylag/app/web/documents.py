@@ -228,6 +228,7 @@ class TaskOut(BaseModel):
     question_about: str
     choices: list[str]
     taken_over_by: str
+    follow_ups: int
     files: list[str]
     added_lines: int
     removed_lines: int
@@ -311,6 +312,7 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         question_about=task.question_about,
         choices=list(task.choices),
         taken_over_by=task.taken_over_by,
+        follow_ups=len(task.follow_ups),
         files=list(change.files) if change else [],
         added_lines=change.added_lines if change else 0,
         removed_lines=change.removed_lines if change else 0,

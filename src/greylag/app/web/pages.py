@@ -22,6 +22,7 @@ _TASKS = 50
 #: Where a sign-in may lead: pages of this site that a link in a chat points to.
 _NEXT = re.compile(
     r"/tasks/[a-z0-9_]{4,40}(/(see|download)/[a-z]{1,20}|/decisions)?|/policy(/decisions/[a-z0-9_]{4,40})?|/facts|/map"
+    r"|/link/[A-Za-z0-9_-]{8,900}\.[A-Za-z0-9_-]{20,90}"
 )
 
 
@@ -51,7 +52,7 @@ def _who(request: Request) -> Acting:
 
 
 @router.get("/login")
-def login_form(wanted: Annotated[str, Query(alias="next", max_length=200)] = "") -> HTMLResponse:
+def login_form(wanted: Annotated[str, Query(alias="next", max_length=1_100)] = "") -> HTMLResponse:
     """Ask for a token."""
     return page("login.html", person=None, problem="", wanted=wanted)
 
@@ -61,7 +62,7 @@ def login(
     request: Request,
     platform: Wired,
     token: Annotated[str, Form(max_length=200)] = "",
-    wanted: Annotated[str, Form(max_length=200)] = "",
+    wanted: Annotated[str, Form(max_length=1_100)] = "",
 ) -> Response:
     """Sign in with a person's token."""
     if platform.directory.person_by_token(token.strip()) is None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 LONGEST_CHARACTERS = 200
 #: How many characters of a digest name what was seen.
 DIGEST_CHARACTERS = 12
-
-_VERBS = ("approve", "reject", "stop", "status", "live", "ship", "roll_back")
+_READ_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,15 @@ _LAST = re.compile(
     r"[\s,;!.…]*)+$"
 )
 _IT = r"(?: (?:it|this|that|this one|that one|the change|the changes|this change|the build|this build))?"
-_DIGEST = rf"(?:(?:sha256:)?(?P<digest>[0-9a-f]{{{DIGEST_CHARACTERS},64}}))"
+_HEX = rf"[0-9a-f]{{{DIGEST_CHARACTERS},64}}"
+#: An environment's name, and then maybe the digest that is to go, as a button's value has it or typed after it.
+_PLACE = (
+    r"(?!(?:it|this|that|the|to|a|my|out)\b)(?P<environment>[a-z][a-z0-9-]{0,40})"
+    rf"(?:(?: |/)(?:sha256:)?(?P<digest>{_HEX}))?"
+)
+_WHERE = r"(?: (?:in|on|from))?"
 _ACTS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("approve", re.compile(rf"(?:i )?approved?{_IT}(?: {_DIGEST})?")),
+    ("approve", re.compile(rf"(?:i )?approved?{_IT}(?: (?:sha256:)?(?P<digest>{_HEX}))?")),
     (
         "stop",
         re.compile(
@@ -55,23 +60,19 @@ _ACTS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("ship", re.compile(rf"(?:ship|release|deploy|roll out){_IT}(?: out)?|(?:roll|ship) (?:it|this|that) out")),
-    (
-        "roll_back",
-        re.compile(
-            rf"(?:roll(?: (?:it|this|that))? ?back|rollback)(?: {_DIGEST}|(?: (?:in|on|from))?"
-            rf" (?!it\b|this\b|that\b|the\b|to\b|a\b|my\b)(?P<env>[a-z][a-z0-9-]{{0,40}})(?: {_DIGEST.replace('digest', 'seen')})?)?"
-        ),
-    ),
-    ("roll_back", re.compile(r"roll (?!it\b|this\b|that\b|the\b|out\b)(?P<env>[a-z][a-z0-9-]{0,40}) back")),
+    ("roll_back", re.compile(rf"(?:roll(?: (?:it|this|that))? ?back|rollback)(?:{_WHERE} {_PLACE})?")),
+    ("roll_back", re.compile(rf"roll {_PLACE} back")),
 )
 _THIS = r"(?: (?:on|with|of|for|about) (?:it|this|that|this task|the task))?"
 _WHAT = r"(?:what is|what's|whats)"
+_STAND = r"(?:status|state|progress)"
 _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "status",
         re.compile(
-            rf"(?:the )?(?:status|state|progress){_THIS}|{_WHAT} (?:the )?(?:status|state|progress){_THIS}"
-            rf"|(?:what are|what're|what r) (?:you|u) (?:doing|up to|working on){_THIS}|{_WHAT} (?:going on|happening){_THIS}"
+            rf"(?:the )?{_STAND}{_THIS}|{_WHAT} (?:the )?(?:current )?{_STAND}{_THIS}"
+            rf"|(?:what are|what're|what r) (?:you|u) (?:doing|up to|working on){_THIS}"
+            rf"|{_WHAT} (?:going on|happening){_THIS}"
             rf"|how is it going|how's it going|how far are you{_THIS}|how far is it|where are you{_THIS}"
             rf"|where (?:is|does) (?:it|this)(?: stand)?|any (?:news|updates?|progress){_THIS}"
             rf"|are you (?:still )?(?:working|there|on it){_THIS}|is it done(?: yet)?|are you done(?: yet)?|done yet"
@@ -80,9 +81,8 @@ _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "live",
         re.compile(
-            rf"(?:{_WHAT}|which (?:version|build) is) (?:currently |now )?(?:live|deployed|released|running)"
-            r"(?: (?:where|in|on) ?[a-z0-9-]{0,40})?|what (?:version|build) is (?:live|deployed|released|running)"
-            r"(?: (?:in|on) [a-z0-9-]{1,40})?"
+            rf"(?:{_WHAT}|(?:which|what) (?:version|build) is) (?:currently |now )?(?:live|deployed|released|running)"
+            r"(?: (?:in|on) [a-z][a-z0-9-]{0,40}| where)?"
         ),
     ),
 )
@@ -95,7 +95,7 @@ _REJECT = re.compile(
 
 def parse(own: str) -> Command | None:
     """Return the command that ``own`` (a sender's own words, without quotes and code) is, None for none."""
-    said = unicodedata.normalize("NFKC", own[: 20 * LONGEST_CHARACTERS]).replace("\u2019", "'").strip()
+    said = unicodedata.normalize("NFKC", own[:_READ_CHARACTERS])[:_READ_CHARACTERS].replace("\u2019", "'").strip()
     plain = " ".join(said.lower().split())
     start = _start(plain)
     if rejected := _rejection(said, plain, start):
@@ -112,9 +112,7 @@ def parse(own: str) -> Command | None:
     for verb, pattern in _ACTS:
         if found := pattern.fullmatch(words):
             given = found.groupdict()
-            return Command(
-                verb, environment=given.get("env") or "", digest=given.get("digest") or given.get("seen") or ""
-            )
+            return Command(verb, environment=given.get("environment") or "", digest=given.get("digest") or "")
     return None
 
 

@@ -27,9 +27,9 @@ _ATTACHMENT_BYTES = 256 * 1024
 class Request:
     """What somebody asked for. ``message_id`` makes the same message asked twice one task.
 
-    ``conversation`` is where a chat heard it: there the task is talked about from its first word on. ``context`` is what
-    was said there before, as JSON (a list of ``author``, ``own``, ``text``); ``room_label`` what the operator says of
-    that room.
+    ``conversation`` is where a chat heard it: there the task is talked about from its first word on. ``context`` is
+    what was said there before, as JSON (a list of ``author``, ``own``, ``text``); ``room_label`` what the operator says
+    of that room.
     """
 
     requester: str

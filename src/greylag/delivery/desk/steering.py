@@ -6,7 +6,7 @@ from greylag.delivery.desk.checks import person_with, task_here, title_of, wake,
 from greylag.delivery.echo import echo
 from greylag.delivery.intake.places import names_in
 from greylag.delivery.intake.trust import own_words
-from greylag.delivery.modes import checked_mode, mode_of
+from greylag.delivery.steering.modes import checked_mode, mode_of
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId

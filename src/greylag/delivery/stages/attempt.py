@@ -11,10 +11,10 @@ from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
 from greylag.delivery.briefing import asked_of
 from greylag.delivery.cell import PLATFORM, Cell, digest_of, label_of
 from greylag.delivery.checking import Candidate, check, clean_checkout
-from greylag.delivery.hearing import Messenger
-from greylag.delivery.heartbeat import doing, slot
 from greylag.delivery.prompts import VERSION, Attached, FollowUp, compose, steered
-from greylag.delivery.stopping import interruption, watch_for_stop, why_stopped
+from greylag.delivery.steering.hearing import Messenger
+from greylag.delivery.steering.heartbeat import doing, slot
+from greylag.delivery.steering.stopping import interruption, watch_for_stop, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, GreylagError, RequestRefused
 from greylag.domain.ids import ChangeId, RunId, TaskId, derived_id

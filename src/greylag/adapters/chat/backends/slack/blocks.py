@@ -16,6 +16,8 @@ Block = dict[str, Any]
 
 SECTION = 2_900
 WHOLE = 12_000
+#: What a message shows of a text.
+TEXT = 10_000
 ROW = 25
 BUTTONS = 50
 VALUE = 2_000
@@ -62,7 +64,8 @@ def message(post: Post) -> tuple[list[Block], str]:
     if post.author and post.author != "greylag":
         head.append(context(f"{line(post.author, 100)} said elsewhere:"))
     tail = [context(line(each, 300)) for each in words[:5]]
-    left = WHOLE - weight_of_rows - sum(weight(each["elements"][0]["text"]) for each in tail) - 300
+    others = sum(weight(each["elements"][0]["text"]) for each in tail)
+    left = min(TEXT, WHOLE - weight_of_rows - others - 300)
     shown = sections(post.text, left, bool(rows or post.controls))
     return [*head, *shown, *rows, *tail], notification(post)
 
@@ -85,9 +88,9 @@ def sections(text: str, longest: int, linked: bool) -> list[Block]:
         return [section("…")]
     if weight(whole) <= longest:
         return [section(each) for each in pieces(whole, SECTION)]
-    shown = shortened(whole, longest)
+    shown = shortened(whole, longest - 150)
     rest = "on the task's page" if not linked else "behind the link"
-    cut = f"Cut here: {len(whole) - len(shown) + 1} more characters are {rest}."
+    cut = f"Cut here: {len(text) - len(shown)} more characters are {rest}."
     return [*(section(each) for each in pieces(shown, SECTION)), context(cut)]
 
 
