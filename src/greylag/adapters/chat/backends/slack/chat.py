@@ -21,9 +21,8 @@ from greylag.adapters.chat.backends.slack.hearing import Hearing
 from greylag.adapters.chat.backends.slack.inert import line
 from greylag.adapters.chat.backends.slack.progress import Progress, carries, is_unmarked, mark_of
 from greylag.adapters.chat.backends.slack.reading import Us, is_id, overheard
-from greylag.adapters.chat.backends.slack.remembering import Remembered
+from greylag.adapters.chat.backends.slack.remembering import Notes, Remembered
 from greylag.adapters.chat.port import Capabilities, Listener, Overheard, Post
-from greylag.adapters.store.chat_port import ChatStore
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import BackendError, OperatorError, RequestRefused
 from greylag.domain.stages import Stage
@@ -64,7 +63,7 @@ class SlackChat:
     name = "slack"
 
     def __init__(
-        self, access: SlackAccess, *, where: str, notes: ChatStore, residency: str = "unknown",
+        self, access: SlackAccess, *, where: str, notes: Notes, residency: str = "unknown",
         timing: Timing | None = None, wall_seconds: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         timing = timing or Timing()
