@@ -80,6 +80,7 @@ def score(every: Sequence[Outcome]) -> Score:
 def measure_asking(machine: Machine, quick: bool) -> list[Figure]:
     """Print both halves with their confusion matrices; figures are shares of the half that no rule was tuned on."""
     figures = []
+    machine.look()
     for half in HALVES:
         every = outcomes(half)
         print(told(half, every))
@@ -115,7 +116,10 @@ def _matrix(what: str, pairs: Counter[tuple[str, str]]) -> list[str]:
     kinds = sorted({kind for pair in pairs for kind in pair})
     width = max(len(kind) for kind in kinds) + 2
     head = f"  {what + ': labelled down, read across':38}" + "".join(kind.rjust(width) for kind in kinds)
-    return [head, *(f"  {due:38}" + "".join(str(pairs[due, got] or ".").rjust(width) for got in kinds) for due in kinds)]
+    return [
+        head,
+        *(f"  {due:38}" + "".join(str(pairs[due, got] or ".").rjust(width) for got in kinds) for due in kinds),
+    ]
 
 
 def _share(rights: Iterable[bool]) -> float:

@@ -185,7 +185,7 @@ def bounds_of(settings: Settings) -> Bounds:
         attempts=given.attempts, turns=given.turns, run_seconds=given.run_seconds,
         verify_seconds=given.verify_seconds, cap_usd_micros=round(given.cap_usd * 1_000_000),
         review_seconds=given.review_days * 86400, parallel_runs=given.parallel_runs, retain_days=given.retain_days,
-        sandbox=limits,
+        sandbox=limits, heartbeat_seconds=given.heartbeat_seconds,
     )  # fmt: skip
 
 

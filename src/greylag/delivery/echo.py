@@ -49,8 +49,8 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
             return ("request", by, request), ("ack", _PLATFORM, f"On it: {task.task_id}.")
         case ev.FollowUpReceived(by=by, message=message):
             return ((said.key, by, message),)
-        case ev.QuestionAnswered(by=by, choice=choice):
-            return ((said.key, by, choice),)
+        case ev.QuestionAnswered(by=by, choice=choice, words=words):
+            return ((said.key, by, choice if words is None else words),)
         case ev.ApprovalGiven(by=by, subject=subject, approval_id=approval_id):
             return ((approval_id, by, f"Approved {subject[:26]}…."),)
         case ev.ChangeRejected(by=by, reason=reason):
@@ -66,7 +66,7 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
 
 def _about(cell: Cell, task: Task, said: Recorded) -> About:
     """Return what the words belong to: for the first of them what the desk knew, whatever came to be known since."""
-    if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered):
+    if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered) or getattr(said.event, "words", None):
         return About.of(task)
     named, heard = (
         (said.event.repository, said.event.label) if isinstance(said.event, ev.TaskReceived) else (None, None)

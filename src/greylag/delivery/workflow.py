@@ -10,11 +10,9 @@ from collections.abc import Awaitable, Callable
 
 from greylag.adapters.engine.port import Flow
 from greylag.delivery.cell import Cell
-from greylag.delivery.heartbeat import Heartbeat
-from greylag.delivery.stages.as_it_stands import take_as_it_stands
+from greylag.delivery.stages.answer import give_answer, tell
 from greylag.delivery.stages.attempt import Try, attempt
 from greylag.delivery.stages.build import build
-from greylag.delivery.stages.by_hand import settle_take_over, take_by_hand
 from greylag.delivery.stages.closing import cancel, expire, fail, finish_release, retain
 from greylag.delivery.stages.gate import gate, hand_over
 from greylag.delivery.stages.intake import give_up_asking, intake, read_answer
@@ -23,6 +21,8 @@ from greylag.delivery.stages.placement import place
 from greylag.delivery.stages.release import release
 from greylag.delivery.stages.review import request_review
 from greylag.delivery.stages.waiting import look
+from greylag.delivery.stages.without_agent import settle_take_over, take_as_it_stands, take_by_hand
+from greylag.delivery.steering.heartbeat import Heartbeat
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError
 from greylag.domain.ids import TaskId
 
@@ -114,7 +114,30 @@ class _Story:
             answer = await self._step("answer", lambda: read_answer(cell, task))
             if answer == "received":
                 answer = await self._step("intake", lambda: intake(cell, task))
-        return answer == "accepted" and await self._step("placement", lambda: place(cell, task)) != "ended"
+        if answer == "status":
+            await self._step("tell", lambda: tell(cell, task))
+        if (
+            answer not in ("accepted", "question")
+            or await self._step("placement", lambda: place(cell, task)) == "ended"
+        ):
+            return False
+        if answer == "question":
+            await self._answer()
+        return answer == "accepted"
+
+    async def _answer(self) -> None:
+        """Have the agent read and answer, once more where more was said meanwhile; the end of the task, either way."""
+        cell, task = self._cell, self._id
+        for number in range(1, cell.bounds.rounds + 1):
+            which = Try(number, 1, fresh=True)
+            outcome = await self._step(f"attempt {number}.1", lambda w=which: attempt(cell, task, w))  # type: ignore[misc]
+            outcome = await self._unless_stopped(outcome)
+            if outcome == "ended":
+                return
+            said = await self._step(f"answer {number}", lambda o=outcome: give_answer(cell, task, o))  # type: ignore[misc]
+            if said != "more":
+                return
+        await self._step("rounds", lambda: fail(cell, task, _too_many(cell.bounds.rounds)))
 
     async def _agree(self) -> bool:
         """Rounds of work and review until an approved change is merged; False where the task has ended."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greylag.delivery.modes import MODES, checked_mode, mode_of
+from greylag.delivery.steering.modes import MODES, checked_mode, mode_of
 from greylag.domain.errors import RequestRefused
 
 REPLACE = (

@@ -34,7 +34,7 @@ def checkout(
         found = follow(session, found["task_id"], after=after, quiet=as_json)
         if found["taken_over_by"] != session.person:
             raise RequestRefused(
-                "GL-STEER-002", f"{found['task_id']} is `{found['status']}`: it can't be taken over any more.",
+                "GL-STEER-010", f"{found['task_id']} is `{found['status']}`: it can't be taken over any more.",
                 f"see where it stands: `greylag task show {found['task_id']}`.",
             )  # fmt: skip
         short = found["task_id"].removeprefix("task_")
@@ -63,7 +63,7 @@ def handback(
         found = session.get(f"/tasks/{task}")
         if found["task_id"] != about.get("task_id"):
             raise RequestRefused(
-                "GL-STEER-009", f"`{folder}` is a working copy of {about.get('task_id', '')[:60]!r}, not of"
+                "GL-STEER-011", f"`{folder}` is a working copy of {about.get('task_id', '')[:60]!r}, not of"
                 f" {found['task_id']}.", f"name that one's folder: `greylag task handback {found['task_id']} FOLDER`.",
             )  # fmt: skip
         base = about.get("base_commit", "")
@@ -76,8 +76,10 @@ def handback(
         seen = session.get(f"/tasks/{task}/messages")
         body = {"patch": base64.b64encode(capture.patch).decode(), "base_commit": base}
         answer = session.post(f"/tasks/{task}/handback", body)
-        if not detach or session.own:
-            answer = follow(session, answer["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
+        if detach and not session.own:
+            emit(answer, as_json, summary)
+            return
+        answer = follow(session, answer["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
     emit(answer, as_json, summary)
     raise typer.Exit(exit_code(answer))
 

@@ -25,7 +25,7 @@ def take_over(cell: Cell, engine: Engine, task_id: TaskId, by: str) -> Task:
     task = task_here(cell, task_id)
     if task.taken_over_by == person.name:
         return task
-    if task.status not in _TAKEABLE or not task.runs or task.intent == "release":
+    if task.status not in _TAKEABLE or not task.runs or task.intent not in ("fix", "feature"):
         raise RequestRefused(
             "GL-STEER-002",
             f"{task_id} is `{task.status}`: there is nothing in it that a person could take over.",

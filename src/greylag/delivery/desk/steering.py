@@ -4,8 +4,9 @@ from greylag.adapters.engine.port import Engine
 from greylag.delivery.cell import About, Cell, label_of
 from greylag.delivery.desk.checks import person_with, task_here, title_of, wake, was_taken, words_of
 from greylag.delivery.echo import echo
+from greylag.delivery.intake.places import names_in
 from greylag.delivery.intake.trust import own_words
-from greylag.delivery.modes import checked_mode, mode_of
+from greylag.delivery.steering.modes import checked_mode, mode_of
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
@@ -95,13 +96,35 @@ def _noted(task: Task, mode: str) -> str:
 
 
 def _answer(cell: Cell, engine: Engine, task: Task, person: Person, text: str, message_id: str) -> Task:
-    choice = next((each for each in task.choices if each.lower() == text.strip().lower()), None)
-    if choice is None:
-        known = ", ".join(f"`{each}`" for each in task.choices)
-        raise RequestRefused("GL-INTAKE-003", f"{text[:60]!r} is none of {known}.", "answer with one of them.")
-    answered = ev.QuestionAnswered(choice, person.name)
-    key = f"answered/{message_id}" if message_id else "answered"
+    """Take the answer to what intake asked: one of the choices, or, where it asked for wording, what was said."""
+    key = f"answered/{message_id or task.questions}"
+    if task.question_about == "wording":
+        kept = cell.keep_now(About.of(task), text.encode(), "message", key)
+        task = cell.relabel_now(task, cell.labeller.of_content(text.encode(), label_of(task)))
+        answered = ev.QuestionAnswered("", person.name, kept)
+    else:
+        answered = ev.QuestionAnswered(_choice(cell, task, text), person.name)
     recorded = cell.events.append(task.task_id, answered, key=key, at=cell.clock.now())
     echo(cell, task, recorded)
     wake(engine, task.task_id, recorded.sequence)
     return cell.events.task(task.task_id)
+
+
+def _choice(cell: Cell, task: Task, text: str) -> str:
+    """Return which repository ``text`` chooses: by its name, its number in the list, or as the one it names.
+
+    Raises RequestRefused ``GL-INTAKE-003``.
+    """
+    said = own_words(text).strip().strip("`\"'.!").lower()
+    exact = said or text.strip().strip("`\"'").lower()
+    names = [each.name for each in cell.directory.repositories() if each.region == cell.region]
+    for name in (*task.choices, *names):  # of many only some are offered; the others can be typed
+        if name.lower() == exact:
+            return name
+    if exact.isascii() and exact.isdigit() and 1 <= int(exact[:9]) <= len(task.choices):
+        return task.choices[int(exact[:9]) - 1]
+    named = names_in(said, task.choices)
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(f"`{each}`" for each in task.choices)
+    raise RequestRefused("GL-INTAKE-003", f"{text[:60]!r} is none of {known}.", "answer with one of them.")

@@ -10,6 +10,8 @@ _MARKS_IN_A_ROW = 4
 # A chat makes a link of `tide.rs` or `player.py`, for both end like a country's addresses. What was typed is the label.
 _MADE_A_LINK = re.compile(r"<https?://([^<>|\s]{1,255})/?\|\1/?>")
 _WORD = re.compile(r"[^\W\d_]+")
+# Typographic marks that people type as plain ones.
+_PLAIN_MARKS = str.maketrans("\u2018\u2019\u201a\u2039\u203a\u2010\u2011\u2012\u2013\u2014\u2212", "'''''------")
 _TWINS = str.maketrans(
     "аеіјӏоһрсхуѕԁԛԝѵвмнткАВЕІЈКМНОРСТХУЅԌԚԜοανιρτυκχΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɡɑ",
     "aeijlohpcxysdqwvbmhtkABEIJKMHOPCTXYSGQWoavipTukxABEZHIKMNOPTYXiga",
@@ -26,7 +28,7 @@ def fold(text: str) -> str:
     if not text.isascii():
         # Before the characters are composed: sorting a long row of marks takes time squared.
         text = unicodedata.normalize("NFKC", _without_unseen(text))
-        text = _WORD.sub(_fold_word, _LINE_ENDS.sub("\n", _without_unseen(text)))
+        text = _WORD.sub(_fold_word, _LINE_ENDS.sub("\n", _without_unseen(text).translate(_PLAIN_MARKS)))
     else:
         text = "".join(character for character in text if character >= " " or character in "\n\t")
     return _MADE_A_LINK.sub(lambda found: found[1], text)

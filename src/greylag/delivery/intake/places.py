@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 _PATH = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*[\w-]+\.[A-Za-z]\w{0,9}(?![\w/-])|(?<![\w./-])(?:[\w.-]+/)+[\w.-]*\w")
 _TOKEN = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
+# A word that stands where the name of a repository would: before a colon at the beginning, or after "in".
+_PLACED = re.compile(
+    r"(?:(?:^\W*)(?=[\w.-]+:)|\b(?:in|for|of|on|at|from|dans|im|bei|pour|para|en)\s+)(\w[\w.-]{2,60}\w)(?![\w-])"
+)
 _LEAST_FOR_SLIPS = 5
 _MOST_PATHS = 20
 
@@ -21,19 +25,20 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What was found: the repository or None, ``reason`` in words, and all names in the order they may be meant."""
+    """What was found: the repository or None, ``reason`` in words, and all names in the order they may be meant.
+
+    ``several`` are named side by side, as what shall all be changed; ``likely`` are those that tie.
+    """
 
     name: str | None
     reason: str
     order: tuple[str, ...]
     several: tuple[str, ...] = ()
+    likely: tuple[str, ...] = ()
 
 
 def find_place(words: str, known: Sequence[Known], in_code: Sequence[str] = ()) -> Place:
-    """Return which of ``known`` the own ``words`` are about; ``in_code`` are single words that stand as code in it.
-
-    ``several`` are those that are named side by side, as what shall all be changed.
-    """
+    """Return which of ``known`` the own ``words`` are about; ``in_code`` are single words that stand as code in it."""
     names = [each.name for each in known]
     if len(known) == 1:
         return Place(names[0], "it is the only repository", tuple(names))
@@ -42,7 +47,9 @@ def find_place(words: str, known: Sequence[Known], in_code: Sequence[str] = ()) 
     if len(meant) == 1:
         return Place(meant[0], f"`{meant[0]}` is named", _order(names, meant))
     if meant:
-        return Place(None, "several repositories are named", _order(names, meant), _side_by_side(words, meant))
+        return Place(
+            None, "several repositories are named", _order(names, meant), _side_by_side(words, meant), tuple(meant)
+        )
     coded = [name for name in names if name.lower() in {word.lower() for word in in_code}]
     if len(coded) == 1:
         return Place(coded[0], f"`{coded[0]}` is named", _order(names, coded))
@@ -73,7 +80,9 @@ def _named(words: str, names: Sequence[str]) -> list[str]:
 
 def _meant(words: str, named: Sequence[str]) -> list[str]:
     """Leave out what is named to be left out ("not x"), and what is only compared with ("as in x", "from x to y")."""
-    kept = [name for name in named if not _after(r"(?:not|nicht|pas|no)\s+(?:in\s+|for\s+|dans\s+|en\s+)?", words, name)]
+    kept = [
+        name for name in named if not _after(r"(?:not|nicht|pas|no)\s+(?:in\s+|for\s+|dans\s+|en\s+)?", words, name)
+    ]
     if len(kept) < 2:
         return kept
     compared = r"(?:as|like|than|wie|comme|como|from|von)\s+(?:(?:the\s+one\s+)?in\s+|dans\s+|en\s+)?"
@@ -87,8 +96,9 @@ def _after(before: str, words: str, name: str) -> bool:
 
 def _side_by_side(words: str, meant: Sequence[str]) -> tuple[str, ...]:
     one = "(?:" + "|".join(_pattern(name) for name in meant) + ")"
-    row = rf"\b(?:in|for|across|on|to|both|für|beide\w*|dans|pour|en|para)\s+{one}(?:\s*(?:,|&|\+|and|und|et|y)\s*(?:in\s+|for\s+)?{one})+"
-    found = re.search(row, words, re.IGNORECASE)
+    where = r"\b(?:in|for|across|on|to|both|für|beide\w*|dans|pour|en|para)\s+"
+    also = r"\s*(?:,|&|\+|and|und|et|y)\s*(?:in\s+|for\s+)?"
+    found = re.search(f"{where}{one}(?:{also}{one})+", words, re.IGNORECASE)
     return tuple(meant) if found else ()
 
 
@@ -116,7 +126,8 @@ def _by_keywords(words: str, known: Sequence[Known], names: Sequence[str]) -> Pl
         return None
     if len(order) == 1 or found[order[0]] > found[order[1]]:
         return Place(order[0], f"its keywords speak of `{order[0]}`", _order(names, order))
-    return Place(None, "keywords of several repositories stand in it", _order(names, order))
+    tied = tuple(name for name in order if found[name] == found[order[0]])
+    return Place(None, "keywords of several repositories stand in it", _order(names, order), likely=tied)
 
 
 def _says(line: str, keyword: str) -> bool:
@@ -125,12 +136,12 @@ def _says(line: str, keyword: str) -> bool:
 
 def _by_slip(words: str, known: Sequence[Known], names: Sequence[str]) -> Place:
     """Take a name with one slip of the fingers, where it stands as a name would: after "in", or before a colon."""
-    tokens = re.findall(r"(?:^|\b(?:in|for|of|on|at|from|dans|im|bei|pour|para|en)\s+)([\w.-]{4,60})(?=\s|[,.:!?)]|$)", words.lower())
-    first = re.match(r"\W*([\w.-]{4,60}):", words.lower())
+    tokens = _PLACED.findall(words.lower())
     near = {
-        each.name for each in known for token in [*tokens[1 if words[:1].isalnum() else 0 :], *(first[1],) if first else ()]
-        if len(each.name) >= _LEAST_FOR_SLIPS and _one_slip(token.rstrip(".:"), each.name.lower())
-    }  # fmt: skip
+        each.name
+        for each in known
+        if len(each.name) >= _LEAST_FOR_SLIPS and any(_one_slip(token, each.name.lower()) for token in tokens)
+    }
     if len(near) == 1:
         name = near.pop()
         return Place(name, f"a name in it is one letter away from `{name}`", _order(names, [name]))

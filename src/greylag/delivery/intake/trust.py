@@ -30,25 +30,28 @@ _TILDES = re.compile(r"[ \t]*(~{3,})")
 _TICKS = re.compile(r"`{3,}")
 # From here to the end of the message.
 _FORWARDED = re.compile(
-    r"[ \t]*(?:[-_=]{2,}[ \t]*(?:Begin )?(?:forwarded|original|weitergeleitete|ursprüngliche|message (?:transféré|d'origine)"
-    r"|mensaje (?:reenviado|original))|begin forwarded message|(?:fwd?|wg)[ ]?:)",
+    r"[ \t]*(?:[-_=]{2,}[ \t]*(?:Begin )?(?:forwarded|original|weitergeleitete|ursprüngliche"
+    r"|message (?:transféré|d'origine)|mensaje (?:reenviado|original))|begin forwarded message|(?:fwd?|wg)[ ]?:)",
     re.IGNORECASE,
 )
 _MAIL_HEAD = re.compile(r"[ \t]*(?:From|Von|De|Da)[ ]?:[ ]\S")
 _MAIL_HEAD_NEXT = re.compile(
-    r"[ \t]*(?:To|Cc|Sent|Date|Subject|An|Gesendet|Datum|Betreff|À|Envoyé|Objet|Para|Enviado|Asunto)[ ]?:", re.IGNORECASE
+    r"[ \t]*(?:To|Cc|Sent|Date|Subject|An|Gesendet|Datum|Betreff|À|Envoyé|Objet|Para|Enviado|Asunto)[ ]?:",
+    re.IGNORECASE,
 )
-_ANSWERED_MAIL = re.compile(
-    r"[ \t]*(?:On|Am|Le|El|Il|Op)\b[^\n]{0,300}\d[^\n]{0,300}"
-    r"\b(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef)\b[^\n]{0,100}:[ \t]*$"
-)
+# "On Tue, 3 Feb 2026, Ada wrote:", in some languages; searched for piece by piece, which takes linear time.
+_MAIL_DATE = re.compile(r"[ \t]*(?:On|Am|Le|El|Il|Op)\b[^\d\n]*\d")
+_MAIL_WROTE = re.compile(r"\b(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef)\b")
 # From here to the end of the line, or where nothing follows in it, to the end of the paragraph.
 _SAID_BY = re.compile(
     r"\b(?:wrote|writes|said|says|reports|reported|schrieb|schreibt|sagt|sagte|meint|meldet|écrit|dit|escribió|escribe|dice"
     r"|dijo)[ ]?:",
     re.IGNORECASE,
 )
-_PASTED_HEAD = re.compile(r"(?:@?[A-ZÀ-Þ][\w.'-]{0,40}[ \t]+){1,4}\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]*$")
+_CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "»": "«", "'": "'"}
+_PASTED_HEAD = re.compile(
+    r"(?:@?[A-ZÀ-Þ][\w.'-]{0,40}[ \t]+){1,4}\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]*$"
+)
 _PASTED_LINE = re.compile(
     r"[ \t]*\[?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[AaPp][Mm])?\]?[ \t]+(?:<[^<>\n]{1,80}>|@?[\w.-]{1,80}:)[ \t]"
 )
@@ -61,7 +64,8 @@ _INLINE = re.compile(
     r"(?P<code>``[^`\n]+``|`[^`\n]+`)"
     r"|(?P<link><(?:https?|ftp|file|mailto|tel):[^<>]{0,4000}>|<[@#!][^<>\s]{0,300}>|!?\[[^\[\]\n]{0,300}\]\([^()\s]{1,2000}\)"
     r"|\b(?:https?|ftp|file)://\S+|\bmailto:\S+|\bwww\.\S+)"
-    r"|(?P<quoted>(?<!\w)\"[^\"\n]+\"(?!\w)|“[^“”\n]+”|„[^„“”\n]+[“”]|«[^«»\n]+»|»[^«»\n]+«|‹[^‹›\n]+›)",
+    r"|(?P<quoted>(?<!\w)\"[^\"\n]*(?:\n(?![ \t]*\n)[^\"\n]*){0,40}\"(?!\w)"
+    r"|“[^“”]+”|„[^„“”]+[“”]|«[^«»]+»|»[^«»]+«)",
     re.IGNORECASE,
 )
 
@@ -78,9 +82,12 @@ def own_words(text: str) -> str:
 
 def parts(text: str) -> tuple[Part, ...]:
     """Return ``text``, folded, cut into stretches of one trust; together they are the whole of it."""
-    stretches = (each for each in _inline(_blocks(fold(text))) if each[0])
-    grouped = groupby(stretches, key=itemgetter(1))
-    return tuple(Part("".join(stretch for stretch, _ in group), trust) for trust, group in grouped)
+    return tuple(Part(stretch, trust) for stretch, trust in _joined(_inline(_joined(_blocks(fold(text))))))
+
+
+def _joined(stretches: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for trust, group in groupby((each for each in stretches if each[0]), key=itemgetter(1)):
+        yield "".join(stretch for stretch, _ in group), trust
 
 
 def _inline(blocks: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -113,7 +120,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
         elif said:
             begun = at + said.end()
             yield text[at:begun], "own"
-            at = end if text[begun:end].strip() else _paragraph_end(text, end)
+            at = _said_end(text, begun, end)
             yield text[begun:at], "forwarded"
         else:
             yield line, "own"
@@ -138,9 +145,19 @@ def _block_at(text: str, at: int, line: str) -> tuple[str, int]:
     following = text[end : _line_end(text, end)]
     if _FORWARDED.match(line) or (_MAIL_HEAD.match(line) and _MAIL_HEAD_NEXT.match(following)):
         return "forwarded", len(text)
-    if _ANSWERED_MAIL.match(line):
+    if line.rstrip().endswith(":") and _MAIL_DATE.match(line) and _MAIL_WROTE.search(line):
         return "forwarded", end if _QUOTED_LINE.match(following) else len(text)
     return "own", end
+
+
+def _said_end(text: str, at: int, end: int) -> int:
+    """Return where what somebody is said to have said ends: with its quotation, its line, or its paragraph."""
+    begun = at + len(text[at:end]) - len(text[at:end].lstrip())
+    opened = text[begun : begun + 1]
+    if opened in _CLOSING:
+        closed = text.find(_CLOSING[opened], begun + 1)
+        return closed + 1 if closed > 0 else _paragraph_end(text, end)
+    return end if opened and begun < end else _paragraph_end(text, end)
 
 
 def _line_end(text: str, at: int) -> int:
@@ -156,5 +173,5 @@ def _paragraph_end(text: str, at: int) -> int:
 
 def _fence_end(text: str, at: int, fence: str) -> int:
     """Return where a fence that was opened before ``at`` ends: after as long a row of its mark, else nowhere."""
-    found = re.compile(re.escape(fence[0]) + "{%d,}" % len(fence)).search(text, at)
+    found = re.compile(f"{re.escape(fence[0])}{{{len(fence)},}}").search(text, at)
     return found.end() if found else len(text)

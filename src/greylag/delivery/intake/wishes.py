@@ -5,14 +5,17 @@ from collections.abc import Sequence
 
 from greylag.delivery.intake import vocabulary as known
 
-_CLAUSE_ENDS = re.compile(r"(?:[.!?:;,)(\]\[]+(?=\s|$)|\n|\s[–—-]\s|^[\[(]|\s[(\[]|¿|¡)")
-_WORDS = re.compile(r"[^\W_][\w'’+#@./-]*")
+_CLAUSE_ENDS = re.compile(r"(?:(?<![.!?:;,)(\]\[])[.!?:;,)(\]\[]++(?=\s|$)|\n|\s-\s|^[\[(]|\s[(\[]|¿|¡)")
+_WORDS = re.compile(r"[^\W_][\w'+#@./-]*")
+# What follows a repository's name where it says whom the rest is for: "billing: …", "[billing] …", "billing please …".
+_CALLED = re.compile(r"\s*([:,)\]]|-\s)?\s+(?=\S)")
 _STATUS_WORDS = 14
 _STOP_WORDS = 6
+_NAME_WORDS = 2
 
 
 def wish_in(words: str, names: Sequence[str] = ()) -> tuple[str, str]:
-    """Return the intent of ``words`` and what it is about (``roll back`` or ""), ``names`` being repositories.
+    """Return the intent of ``words`` and, for `status`, what it is about; ``names`` are those of the repositories.
 
     One of fix, feature, release, question, status, stop; `fix` where nothing says otherwise. What is said outright
     ("add …") goes before what is told ("… fails") and that before what is asked ("why …?").
@@ -25,7 +28,7 @@ def wish_in(words: str, names: Sequence[str] = ()) -> tuple[str, str]:
     if any(wish == "roll back" for wish in told) and not {"fix", "feature"} & set(told):
         return "status", "roll back"
     if len(whole.split()) <= _STATUS_WORDS and any(known.STATUS.match(each) for each in (whole, *clauses)):
-        return "status", ""
+        return "status", "abilities" if known.ABILITIES.search(whole) else "live" if known.LIVE.search(whole) else ""
     outright = [wish for wish in told if wish in ("fix", "feature", "release")]
     if outright and ("release" in outright and (set(outright) == {"release"} or known.AS_IT_IS.search(words))):
         return "release", ""
@@ -43,13 +46,18 @@ def says_too_little(words: str, intent: str, names: Sequence[str] = ()) -> bool:
         return True
     heads = [_head(clause, names) for clause in _CLAUSE_ENDS.split(words)]
     heads = [head for head in heads if head]
-    if any(known.NEEDS_NAME.match(head) for head in heads):
-        return len(heads) <= 1 + bool(names and left != words)
-    return len(heads) == 1 and bool(known.NEEDS_VALUE.match(heads[0])) and not known.VALUE.search(_without(heads[0], names))
+    others = [head for head in heads if not known.NEEDS_NAME.match(head)]
+    if len(others) < len(heads):
+        return all(len(head.split()) <= _NAME_WORDS for head in others)
+    return (
+        len(heads) == 1
+        and bool(known.NEEDS_VALUE.match(heads[0]))
+        and not known.VALUE.search(_without(heads[0], names))
+    )
 
 
 def _says_something(word: str) -> bool:
-    word = word.replace("’", "'").rstrip("./'-")
+    word = word.rstrip("./'-")
     return word not in known.FILLERS and len(word) > 1 and not word.startswith("@")
 
 
@@ -75,20 +83,20 @@ def _untold(words: str, clauses: Sequence[str]) -> str:
     stated = " , ".join(clause for clause, asked in zip(clauses, asks, strict=True) if not asked)
     if any(asks) and not known.BUG.search(stated):
         return "feature" if known.WISH.search(stated) else "question"
-    if known.BUG.search(words):
+    if known.BUG.search(words) and not known.CLEAR_WISH.search(words):
         return "fix"
     return "feature" if known.WISH.search(words) else "fix"
 
 
 def _head(clause: str, names: Sequence[str]) -> str:
     """Return ``clause`` from where it begins to say something."""
-    clause = clause.strip(" \t\n-–—*•>#:,.;'\"")
+    clause = clause.strip(" \t\n-*•>#:,.;'\"")
     while True:
         shorter = clause
         for name in names:
-            if re.match(rf"{re.escape(name)}(?![\w-])(?=\W|\s+(?:bitte|please|pls)\b)[\s:,\])-]+(?!is\b|ist\b|est\b)", shorter, re.IGNORECASE):
-                rest = shorter[len(name) :].lstrip(" :,])-")
-                shorter = rest if clause[len(name) : len(name) + 1] in ":,])" or known.LEAD.match(rest) else shorter
+            if shorter.lower().startswith(name.lower()) and (called := _CALLED.match(shorter, len(name))):
+                rest = shorter[called.end() :]
+                shorter = rest if called[1] or known.LEAD.match(rest) else shorter
         if lead := known.LEAD.match(shorter):
             shorter = shorter[lead.end() :]
         if shorter == clause:

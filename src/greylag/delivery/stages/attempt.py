@@ -8,12 +8,13 @@ from pathlib import Path
 from greylag.adapters.agents.port import Agent, AgentResult, Assignment, VerifyAnswer
 from greylag.adapters.forge.port import Capture
 from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
+from greylag.delivery.briefing import asked_of
 from greylag.delivery.cell import PLATFORM, Cell, digest_of, label_of
 from greylag.delivery.checking import Candidate, check, clean_checkout
-from greylag.delivery.hearing import Messenger
-from greylag.delivery.heartbeat import doing, slot
 from greylag.delivery.prompts import VERSION, Attached, FollowUp, compose, steered
-from greylag.delivery.stopping import interruption, watch_for_stop, why_stopped
+from greylag.delivery.steering.hearing import Messenger
+from greylag.delivery.steering.heartbeat import doing, slot
+from greylag.delivery.steering.stopping import interruption, watch_for_stop, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.errors import BackendError, GreylagError, RequestRefused
 from greylag.domain.ids import ChangeId, RunId, TaskId, derived_id
@@ -90,12 +91,10 @@ async def _begin(cell: Cell, task: Task, which: Try, known: Run | None, reposito
     last = task.run
     if patch and last is not None and last.status is RunStatus.TURNED_BACK and last.report is not None:
         report = (await cell.fetch(task, last.report)).decode()
-    request = (await cell.fetch(task, task.request)).decode()
     run_id = run_id_of(task.task_id, which)
     prompt = compose(
-        request, requester=task.requester, which=f"round {which.round}, attempt {which.attempt}",
-        holds_change=bool(patch), follow_ups=follow_ups, report=report,
-        attached=await _attached(cell, task, repository, run_id),
+        await asked_of(cell, task), which=f"round {which.round}, attempt {which.attempt}", holds_change=bool(patch),
+        follow_ups=follow_ups, report=report, attached=await _attached(cell, task, repository, run_id),
     )  # fmt: skip
     kept = await cell.keep_input(task, prompt.encode(), "prompt", key=f"prompt/{run_id}")
     task = await cell.task(task.task_id)
@@ -255,6 +254,8 @@ async def _assignment(cell: Cell, task: Task, repository: Repository, start: _St
 
 
 async def _finish(cell: Cell, task: Task, start: _Start, folder: Path, result: AgentResult) -> str:
+    if task.intent == "question":  # whatever it did to the workspace goes with it
+        return await _end(cell, task, start.run.run_id, result)
     why = await why_stopped(cell, task.task_id) if result.outcome == "stopped" else ""
     if result.outcome == "finished" or why == "taken_over":  # who takes over goes on from what there is
         try:
@@ -270,7 +271,7 @@ async def _end(cell: Cell, task: Task, run_id: RunId, result: AgentResult) -> st
     transcript = None
     if result.transcript:
         transcript = await cell.keep(task, result.transcript, "transcript", key=f"transcript/{run_id}")
-    if result.outcome == "finished" and result.detail:
+    if result.outcome == "finished" and result.detail and task.intent != "question":
         # Said first: what is recorded is not done again after a crash, and would never be told.
         await cell.say(task, "text", f"{task.agent}: {result.detail[:1500]}", f"summary/{run_id}")
     finished = ev.RunFinished(run_id, result.outcome, result.detail[:2000], transcript)

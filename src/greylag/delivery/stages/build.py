@@ -5,8 +5,8 @@ from dataclasses import replace
 from greylag.delivery.building import Artifact, BuildPlan, build_artifact
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, clean_checkout
-from greylag.delivery.heartbeat import slot
-from greylag.delivery.stopping import unless_stopped, why_stopped
+from greylag.delivery.steering.heartbeat import slot
+from greylag.delivery.steering.stopping import unless_stopped, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import BuildId, TaskId, derived_id

@@ -5,8 +5,8 @@ import json
 from greylag.delivery import hints
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, check
-from greylag.delivery.heartbeat import slot
-from greylag.delivery.stopping import unless_stopped, why_stopped
+from greylag.delivery.steering.heartbeat import slot
+from greylag.delivery.steering.stopping import unless_stopped, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.conversation import Offer
 from greylag.domain.ids import TaskId
