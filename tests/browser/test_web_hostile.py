@@ -17,7 +17,7 @@ Open = Callable[..., Window]
 TEXTS = tuple(
     text
     for found in hostile_strings.by_kind().values()
-    for text in found[::8]
+    for text in found[::7]
     if text in hostile_strings.sayable() and len(text) <= 9000
 )
 BATCH = 6
