@@ -71,7 +71,8 @@ class Post:
 
     ``key`` makes saying it twice saying it once. ``digest`` is ``sha256:…`` of ``text`` as UTF-8: what the permit is
     for. ``steps`` is, for kind ``progress``, the whole state of the live card; ``text`` then holds what is new in it.
-    ``author`` is a person's name where the platform repeats what somebody said elsewhere.
+    ``author`` is a person's name where the platform repeats what somebody said elsewhere. ``to`` is the chat's id
+    of the one person whom a notice is for: only they see it where the chat can do that, else the whole conversation.
     """
 
     conversation: Conversation
@@ -83,17 +84,20 @@ class Post:
     steps: tuple[Step, ...] = ()
     title: str = ""
     author: str = "greylag"
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One thing that came in. ``kind`` ∈ mention, direct, reply, click, reaction.
+    """One thing that came in. ``kind`` ∈ mention, direct, reply, click, reaction, unreadable.
+
+    ``unreadable`` came encrypted and stayed so: nothing is known of it but who sent it where, which deserves an answer.
 
     ``event_id`` is the chat's own, the same for each delivery of the same event. ``author`` and ``message_id`` are the
     chat's ids (of a click: who clicked, and the message that was clicked). ``verb``, ``value`` and ``task_id`` are what
     the clicked control carried: hostile until checked. ``vouched`` is False where this very event may not stand for an
     approval (an unknown device, a reaction that anybody on the server could forge). ``files`` names files that came
-    with it and were not fetched.
+    with it and were not fetched. ``mode`` is what was chosen of a control's ``modes`` beside the text it asked for.
     """
 
     event_id: str
@@ -109,6 +113,7 @@ class Heard:
     author_name: str = ""
     vouched: bool = True
     files: tuple[str, ...] = ()
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
