@@ -95,10 +95,8 @@ def test_handing_back_needs_the_right_hands_base_and_size(scene: Scene) -> None:
         scene.desk.hand_back(TASK, "ada", b"the SECRET", BASE, "m1")
     assert len(scene.task.handed_back) == 1
     assert scene.task.level == "restricted"  # what is in it is part of the task from now on
-    decided = [
-        entry["action"] for _, entry in scene.ledger.entries if entry.get("stage") == "intake" and "action" in entry
-    ]
-    assert decided == ["hand-back"]
+    intake = [entry for _, entry in scene.ledger.entries if entry.get("stage") == "intake"]
+    assert [entry["action"] for entry in intake if "action" in entry] == ["hand-back"]
     with refused("GL-STEER-004"):  # it is on its way in
         scene.desk.hand_back(TASK, "ada", b"", BASE)
 

@@ -34,12 +34,14 @@ async def test_silence_is_broken_by_what_goes_on(scene: Scene) -> None:
     assert {each.kind for each in scene.cell.threads.messages(TASK)} == {"progress"}
 
 
-async def test_who_speaks_is_not_interrupted(scene: Scene) -> None:
+async def test_who_speaks_is_not_interrupted(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, heartbeat_seconds=2.0)
     async with Heartbeat(scene.cell, TASK).during("working"):
-        for number in range(12):
+        for number in range(25):
             await scene.cell.say(scene.task, "text", f"line {number}", f"line/{number}")
-            await asyncio.sleep(0.08)
-    assert scene.thread() == [f"line {number}" for number in range(12)]
+            await asyncio.sleep(0.1)
+    assert scene.thread() == [f"line {number}" for number in range(25)]
+    scene.close()
 
 
 async def test_many_short_steps_are_one_silence(scene: Scene) -> None:
@@ -97,13 +99,15 @@ async def _hold(scene: Scene) -> None:
         await asyncio.sleep(0.5)
 
 
-async def test_the_platform_s_end_and_start_make_no_beat_twice(scene: Scene) -> None:
-    async with Heartbeat(scene.cell, TASK).during("working"):
-        await asyncio.sleep(0.35)
-    before = len(scene.thread())
-    async with Heartbeat(scene.cell, TASK).during("working"):  # as after a restart
-        await asyncio.sleep(0.1)
-    assert len(scene.thread()) == before
+async def test_what_was_said_before_a_restart_counts(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, heartbeat_seconds=45.0)
+    await scene.cell.say(scene.task, "progress", "reads calc.py", "progress/1")
+    beat = Heartbeat(scene.cell, TASK)  # as after a restart: it knows nothing of what was said
+    beat._due = 0.0
+    async with beat.during("working"):
+        await asyncio.sleep(0.2)
+    assert scene.thread() == ["reads calc.py"]
+    scene.close()
 
 
 async def test_what_is_under_way_can_be_told(scene: Scene) -> None:
