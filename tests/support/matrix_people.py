@@ -1,4 +1,4 @@
-"""People on a Matrix server: clients of their own, encryption included, and what our backend is given in their tests."""
+"""People on a Matrix server: clients of their own, encryption included, and what our backend is given in tests."""
 
 import asyncio
 import hashlib
@@ -198,9 +198,7 @@ class Bot:
     async def joined(self, room: str, person: Person, seconds: float = 15) -> None:
         """Wait until the bot is in the room and ``person`` knows its device."""
         async with asyncio.timeout(seconds):
-            while (
-                self.user not in person.client.rooms[room].users or person.client.rooms[room].users[self.user].invited
-            ):
+            while (ours := person.client.rooms[room].users.get(self.user)) is None or ours.invited:
                 await person.sync()
         await person.sync()
 

@@ -90,7 +90,7 @@ def chat_for(server: SlackServer, notes: Notes, *, http: bool = False, timing: T
     access = SlackAccess(
         "xoxb-secret-bot", "" if http else "xapp-secret-app", "shhh-secret" if http else "", api_url=server.api
     )
-    return SlackChat(access, where=WHERE, notes=notes, residency="US", timing=timing)  # type: ignore[arg-type]
+    return SlackChat(access, where=WHERE, notes=notes, residency="US", timing=timing)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,6 @@
-"""A real Matrix server for tests: Synapse from `.tools/matrix`, SQLite, loopback only, unfederated, in a scratch folder.
+"""A real Matrix server for tests: Synapse from `.tools/matrix` on SQLite, loopback only, in a scratch folder.
 
-Synapse is AGPL-3.0: a program of its own that tests start and talk to over HTTP, nothing of which is imported or shipped.
+Synapse is AGPL-3.0: a program of its own that tests start and ask over HTTP; nothing of it is imported or shipped.
 """
 
 import base64
@@ -65,9 +65,8 @@ class SynapseServer:
                     return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(
-                        f"Synapse did not start:\n{(self.folder / 'output').read_text()[-4000:]}"
-                    ) from None
+                    said = (self.folder / "output").read_text()[-4000:]
+                    raise RuntimeError(f"Synapse did not start:\n{said}") from None
                 time.sleep(0.05)
 
     def stop(self) -> None:

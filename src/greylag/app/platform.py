@@ -21,8 +21,8 @@ class Platform:
     """The wired parts that the faces use. ``close`` stops everything; what is under way goes on at the next start.
 
     ``operator_token`` is the local operator's: who can read the home folder may act for anybody, and each such act is
-    recorded as done by way of the operator. ``policy`` is what decides now, ``links`` says who is who in chats. ``import_repository`` brings a
-    repository in through the door.
+    recorded as done by way of the operator. ``policy`` is what decides now, ``links`` says who is who in chats.
+    ``import_repository`` brings a repository in through the door.
     """
 
     settings: Settings

@@ -1,6 +1,8 @@
 """Briefing: what was said to a task so far, for those who read it: intake, and the agent's prompt."""
 
 import asyncio
+import json
+from dataclasses import dataclass
 
 from greylag.delivery.cell import Cell
 from greylag.delivery.intake.places import Known, paths_in
@@ -13,12 +15,22 @@ from greylag.domain.task import Task
 
 _READ_EVENTS = 200
 _LISTED_REPOSITORIES = 50
+_NAME_CHARACTERS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """One message of the thread before the request; ``own`` says that the requester wrote it."""
+
+    author: str
+    text: str
+    own: bool = False
 
 
 async def asked_of(cell: Cell, task: Task) -> Asked:
     """Return the request with the answers to what intake asked, and the thread it was asked in."""
     text = (await cell.fetch(task, task.request)).decode()
-    context = (await cell.fetch(task, task.context)).decode("utf-8", "replace") if task.context else ""
+    context = "\n".join(f"{each.author}: {each.text}" for each in await earlier_in(cell, task))
     answers = tuple(await _answers(cell, task))
     return Asked(text, task.requester, answers, context, task.intent == "question")
 
@@ -29,11 +41,13 @@ async def reading_of(cell: Cell, task: Task) -> Reading:
     own = [answer.text for answer in asked.answers if answer.by == task.requester]
     others = any(answer.by != task.requester for answer in asked.answers)
     supplied = bool(task.attachments or asked.context.strip() or others)
-    said = said_in(asked.text, own, supplied=supplied)
+    earlier = [each.text for each in await earlier_in(cell, task) if each.own]
+    said = said_in(asked.text, own, earlier=earlier, supplied=supplied)
     repositories = repositories_here(cell)
     known = [Known(each.name, each.keywords) for each in repositories]
     reading = read(said, known, repository=task.repository)
-    if reading.repository is None and len(known) <= _LISTED_REPOSITORIES and paths_in(said.own):
+    mentions = paths_in(said.own) or paths_in(said.earlier)
+    if reading.repository is None and len(known) <= _LISTED_REPOSITORIES and mentions:
         reading = read(said, await _with_paths(cell, repositories), repository=task.repository)
     return reading
 
@@ -41,6 +55,21 @@ async def reading_of(cell: Cell, task: Task) -> Reading:
 def repositories_here(cell: Cell) -> list[Repository]:
     """Return the repositories of the cell's region."""
     return [each for each in cell.directory.repositories() if each.region == cell.region]
+
+
+async def earlier_in(cell: Cell, task: Task) -> list[Earlier]:
+    """Return what was said in the thread before the request, oldest first; what can't be read is left out."""
+    if task.context is None:
+        return []
+    try:
+        found = json.loads(await cell.fetch(task, task.context))
+    except ValueError:
+        return []
+    entries = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [
+        Earlier(str(each.get("author", ""))[:_NAME_CHARACTERS], str(each.get("text", "")), each.get("own") is True)
+        for each in entries
+    ]
 
 
 async def _with_paths(cell: Cell, repositories: list[Repository]) -> list[Known]:

@@ -24,7 +24,7 @@ def to_stop(task_id: str) -> tuple[str, ...]:
 
 def to_answer(task_id: str) -> tuple[str, ...]:
     """Return the lines of a question."""
-    return (f"Answer in this thread: greylag task reply {task_id} NAME",)
+    return (f"Answer in this thread: greylag task reply {task_id} '…'",)
 
 
 def to_work_by_hand(task_id: str) -> tuple[str, ...]:

@@ -94,8 +94,7 @@ async def deliver(bot: Bot, posts: list[Post]) -> list[str]:
         while True:
             try:
                 handle = await bot.post(post, uncertain=uncertain)
-            except BackendError as error:
-                assert error.transient
+            except BackendError:
                 uncertain = True
                 await asyncio.sleep(0.05)
                 continue

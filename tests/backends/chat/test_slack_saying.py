@@ -126,9 +126,16 @@ async def test_messages_of_a_channel_are_paced(slack: SlackServer, notes: Notes)
 
 async def test_turns_are_bounded_and_fair() -> None:
     pace = Pace(10.0, burst=2, names=3)
-    assert [round(pace.wait_seconds("a")) for _ in range(4)] == [0, 0, 10, 20]
-    assert [round(pace.wait_seconds(name)) for name in "bcd"] == [0, 0, 0]
-    assert round(pace.wait_seconds("a")) == 0  # forgotten, as the oldest
+    assert [round(pace.wait_seconds("a", 20)) for _ in range(6)] == [
+        0,
+        0,
+        10,
+        20,
+        30,
+        30,
+    ]  # what is not taken adds nothing
+    assert [round(pace.wait_seconds(name, 20)) for name in "bcd"] == [0, 0, 0]
+    assert round(pace.wait_seconds("a", 20)) == 0  # forgotten, as the oldest
 
 
 @pytest.mark.parametrize(
@@ -136,8 +143,8 @@ async def test_turns_are_bounded_and_fair() -> None:
     [
         ("channel_not_found", RequestRefused, "GL-CHAT-001", None),
         ("is_archived", RequestRefused, "GL-CHAT-001", None),
-        ("not_in_channel", RequestRefused, "GL-CHAT-001", None), ("invalid_auth", OperatorError, "GL-SLACK-002", None),
-        ("token_revoked", OperatorError, "GL-SLACK-002", None), ("missing_scope", OperatorError, "GL-SLACK-003", None),
+        ("not_in_channel", RequestRefused, "GL-CHAT-001", None), ("invalid_auth", BackendError, "GL-SLACK-009", True),
+        ("token_revoked", BackendError, "GL-SLACK-009", True), ("missing_scope", BackendError, "GL-SLACK-009", True),
         ("internal_error", BackendError, "GL-SLACK-004", True), ("surprise", BackendError, "GL-SLACK-005", False),
     ],
 )  # fmt: skip

@@ -23,7 +23,8 @@ CASES = {
     "replaced": compose(
         Asked("Fix it", "ada"), which="round 3, attempt 1",
         follow_ups=[
-            FollowUp("ada", "make it 300 ms"), FollowUp("ada", "no: 500 ms", replaces=True), FollowUp("lin", "and log it"),
+            FollowUp("ada", "make it 300 ms"), FollowUp("ada", "no: 500 ms", replaces=True),
+            FollowUp("lin", "and log it"),
         ],
     ),
     "attached": compose(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, handing, ledger, people, release, repo, tasks
+from greylag.app.cli import evidence, handing, ledger, people, release, repo, slack, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
 from greylag.app.cli.context import HomeOption, set_home
@@ -35,6 +35,7 @@ app.add_typer(policy.app, name="policy", help="Which rules decide, whether they 
 app.add_typer(people.app, name="person", help="Who may use the platform.")
 tasks.app.command("checkout")(handing.checkout)
 tasks.app.command("handback")(handing.handback)
+app.add_typer(slack.app, name="slack", help="The Slack app of this platform.")
 app.command("ask")(tasks.ask)
 app.command("approve")(tasks.approve)
 app.command("reject")(tasks.reject)

@@ -67,7 +67,7 @@ def _people_in(demo: Demo) -> Demo:
         demo.session.post("/people", {"name": name, "roles": roles})
     accounts = demo.room.accounts(tuple(PEOPLE)) if demo.room is not None else {}
     for name, (source, author) in accounts.items():
-        demo.session.post("/people/links", {"person": name, "source": source, "author": author})
+        demo.session.post("/people/links", {"name": name, "chat": source, "id": author})
     return demo
 
 

@@ -129,7 +129,7 @@ class Links:
         at = self._cell.clock.now().isoformat()
         entry = {
             "kind": kind, "region": self._cell.region, "source": known.source, "account": account, "by": known.person,
-            "via": known.via, "at": at,
+            "via": known.via,
         }  # fmt: skip
         self._cell.ledger.append(entry, key=f"{kind}/{account}/{at}")
 

@@ -25,19 +25,20 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What was found: the repository or None, ``reason`` in words, and all names in the order they may be meant."""
+    """What was found: the repository or None, ``reason`` in words, and all names in the order they may be meant.
+
+    ``several`` are named side by side, as what shall all be changed; ``likely`` are those that tie.
+    """
 
     name: str | None
     reason: str
     order: tuple[str, ...]
     several: tuple[str, ...] = ()
+    likely: tuple[str, ...] = ()
 
 
 def find_place(words: str, known: Sequence[Known], in_code: Sequence[str] = ()) -> Place:
-    """Return which of ``known`` the own ``words`` are about; ``in_code`` are single words that stand as code in it.
-
-    ``several`` are those that are named side by side, as what shall all be changed.
-    """
+    """Return which of ``known`` the own ``words`` are about; ``in_code`` are single words that stand as code in it."""
     names = [each.name for each in known]
     if len(known) == 1:
         return Place(names[0], "it is the only repository", tuple(names))
@@ -46,7 +47,9 @@ def find_place(words: str, known: Sequence[Known], in_code: Sequence[str] = ()) 
     if len(meant) == 1:
         return Place(meant[0], f"`{meant[0]}` is named", _order(names, meant))
     if meant:
-        return Place(None, "several repositories are named", _order(names, meant), _side_by_side(words, meant))
+        return Place(
+            None, "several repositories are named", _order(names, meant), _side_by_side(words, meant), tuple(meant)
+        )
     coded = [name for name in names if name.lower() in {word.lower() for word in in_code}]
     if len(coded) == 1:
         return Place(coded[0], f"`{coded[0]}` is named", _order(names, coded))
@@ -123,7 +126,8 @@ def _by_keywords(words: str, known: Sequence[Known], names: Sequence[str]) -> Pl
         return None
     if len(order) == 1 or found[order[0]] > found[order[1]]:
         return Place(order[0], f"its keywords speak of `{order[0]}`", _order(names, order))
-    return Place(None, "keywords of several repositories stand in it", _order(names, order))
+    tied = tuple(name for name in order if found[name] == found[order[0]])
+    return Place(None, "keywords of several repositories stand in it", _order(names, order), likely=tied)
 
 
 def _says(line: str, keyword: str) -> bool:

@@ -1,5 +1,6 @@
 """Reading a request: what is wanted, where, and what must be asked before anybody begins."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from greylag.delivery.intake.wishes import says_too_little, wish_in
 INTENTS = ("fix", "feature", "release", "question", "campaign", "status", "stop")
 #: These need no repository and nothing to be asked.
 _READ_CHARACTERS = 16_000
+# Whom the message is for, or who else shall see it; in Matrix with the name of a server.
+_MENTION = re.compile(r"(?<![\w.])@[\w.=/+-]+(?::[\w.-]+)?")
 _ANSWERED_AT_ONCE = ("campaign", "status", "stop")
 
 
@@ -38,25 +41,28 @@ class Reading:
 class Said:
     """A request as it is read: the requester's ``own`` words, single words that stood as code, what came with it.
 
+    ``earlier`` are the requester's own words in the same thread before: they may say where, never what.
     ``supplied``: there is something beside the own words that can say what is meant: a quote, code, a file, the thread.
     """
 
     own: str
     in_code: tuple[str, ...] = ()
     supplied: bool = False
+    earlier: str = ""
 
 
-def said_in(text: str, answers: Sequence[str] = (), *, supplied: bool = False) -> Said:
+def said_in(text: str, answers: Sequence[str] = (), *, earlier: Sequence[str] = (), supplied: bool = False) -> Said:
     """Take apart ``text`` and the requester's own ``answers``; ``supplied`` says that files or a thread came with it.
 
     A link supplies nothing: nobody here opens it.
     """
     found = [part for each in (text, *answers) for part in parts(each)]
-    own = "\n".join(filter(None, (own_words(each) for each in (text, *answers))))[:_READ_CHARACTERS]
+    own = _own((text, *answers))
     in_code = tuple(part.text.strip("`") for part in found if part.trust == "code" and part.text.count("`") == 2)
     data = {part.trust for part in found if part.trust != "link"} - {"own"}
     shown = bool(own) and bool(data)
-    return Said(own, tuple(word for word in in_code if not word.split()[1:]), supplied or shown or "code" in data)
+    words = tuple(word for word in in_code if not word.split()[1:])
+    return Said(own, words, supplied or shown or "code" in data, _own(earlier))
 
 
 def read(said: Said, repositories: Sequence[Known], *, repository: str | None = None) -> Reading:
@@ -67,6 +73,9 @@ def read(said: Said, repositories: Sequence[Known], *, repository: str | None = 
     names = [each.name for each in repositories]
     intent, about = wish_in(said.own, names)
     place = find_place(said.own, repositories, said.in_code)
+    if place.name is None and not place.several and said.earlier:
+        before = find_place(said.earlier, repositories)
+        place = before if before.name in place.likely or not place.likely else place
     several = place.several if repository is None else ()
     changes = intent in ("fix", "feature", "release") and len(names) > 1 and repository is None
     if changes and (several or CAMPAIGN.search(said.own)):
@@ -84,3 +93,8 @@ def read(said: Said, repositories: Sequence[Known], *, repository: str | None = 
     elif found is None:
         missing = ("repository",)
     return Reading(intent, found, place.order, missing, tuple(reasons), about)
+
+
+def _own(texts: Sequence[str]) -> str:
+    words = "\n".join(filter(None, (own_words(each) for each in texts)))
+    return _MENTION.sub(" ", words)[:_READ_CHARACTERS]

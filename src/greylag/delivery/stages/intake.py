@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from greylag.delivery.briefing import reading_of, repositories_here
 from greylag.delivery.cell import CONTROL_STORE, Cell, label_of
 from greylag.delivery.echo import echo_all
+from greylag.delivery.hints import to_answer
 from greylag.delivery.intake.reading import Reading
 from greylag.domain import events as ev
 from greylag.domain.conversation import Offer
@@ -126,8 +127,7 @@ def _ask_for_words(task: Task, reading: Reading) -> _Question:
 async def _ask(cell: Cell, task: Task, question: _Question) -> str:
     choices = question.choices
     how = [f"  {number}. {name}" for number, name in enumerate(choices, 1)]
-    word = "NAME" if choices else "'…'"
-    text = "\n".join([question.text, *how, f"Answer in this thread: greylag task reply {task.task_id} {word}"])
+    text = "\n".join([question.text, *how, *to_answer(task.task_id)])
     offers = tuple(Offer("answer", name, name) for name in choices)
     # Said before it is recorded: who waits for the task to rest must find the words in the thread.
     await cell.say(task, "question", text, f"question/{task.questions + 1}", offers)

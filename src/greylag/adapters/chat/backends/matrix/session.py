@@ -32,8 +32,8 @@ _KEYS_FILE, _SEEN_FILE = "keys.db", "seen.db"
 _TRIES = 4
 _SIGNED_OUT = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
 _NEVER = ("M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNSUPPORTED_ROOM_VERSION")
-#: What nio raises over events that are not what they should be. A full disk is none of these.
-_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RecursionError)
+#: What is raised over events that are not what they should be. A full disk is none of these.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RecursionError)
 _NOTHING = {"not_types": ["*"]}
 #: What a sync leaves out: presence, typing, receipts, settings of clients. Members come whole, as keys are for them.
 _FILTER = {
@@ -70,7 +70,7 @@ class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
         """Take in an answer. What somebody made so that it can't be taken in does not stop what came with it."""
         try:
             await super().receive_response(response)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             if not isinstance(response, SyncResponse):
                 raise
             _log.warning("part of what came in could not be read (%s); the rooms are asked for again", error)
@@ -107,7 +107,7 @@ class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
         event.room_id = room
         try:
             return self.decrypt_event(event)
-        except (EncryptionError, *_UNREADABLE):
+        except (EncryptionError, *UNREADABLE):
             return event
 
 

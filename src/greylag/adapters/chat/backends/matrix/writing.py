@@ -41,7 +41,7 @@ def body_of(post: Post, longest: int) -> str:
     before += [visible(post.title)] if post.title else []
     after = [line for line in map(_control, post.controls) if line]
     text = visible(_steps(post) if post.steps else post.text)
-    room = max(200, longest - sum(len(line) + 1 for line in (*before, *after)))
+    room = max(200, longest - sum(len(line) + 1 for line in (*before, *after)) - bool(after))
     text = text if len(text) <= room else f"{text[: room - len(_CUT)]}{_CUT}"
     return "\n".join([*before, text, *([""] if after else []), *after])
 

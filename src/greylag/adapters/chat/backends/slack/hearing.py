@@ -28,10 +28,9 @@ from greylag.adapters.chat.backends.slack.reading import (
     is_ts,
     read_click,
 )
-from greylag.adapters.chat.backends.slack.remembering import Remembered
+from greylag.adapters.chat.backends.slack.remembering import Notes, Remembered
 from greylag.adapters.chat.backends.slack.views import form, home_view, submitted
 from greylag.adapters.chat.port import Heard, Listener
-from greylag.adapters.store.chat_port import ChatStore
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import GreylagError
 from greylag.domain.stages import Stage
@@ -45,7 +44,7 @@ _TAKE_SECONDS = 30.0
 class Hearing:
     """Reads events and hands them to the listener, one after the other in each conversation."""
 
-    def __init__(self, calls: Calls, notes: ChatStore, where: str) -> None:
+    def __init__(self, calls: Calls, notes: Notes, where: str) -> None:
         self.us: Us | None = None
         self.listener: Listener | None = None
         #: Who began a thread that we are in, by ``channel/thread``: threads whose replies are for us.
@@ -81,7 +80,10 @@ class Hearing:
             async with asyncio.timeout(3):
                 await self._idle.wait()
         for kept in (self.askers, self.newest, self._taken):
-            await kept.flush()
+            try:
+                await kept.flush()
+            except GreylagError as error:
+                _log.warning("a note of Slack's was not kept at the end (%s)", error.code)
 
     def app(self, signing_secret: str) -> AsyncApp:
         """Return a Bolt app around this. With ``signing_secret`` each request's signature and age are checked."""

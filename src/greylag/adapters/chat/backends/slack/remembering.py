@@ -5,12 +5,42 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Protocol
 
-from greylag.adapters.store.chat_port import ChatStore
+from greylag.domain.conversation import Conversation
 
 _log = logging.getLogger(__name__)
 
 _LONGEST = 120
+
+
+class Posted(Protocol):
+    """What is known of a message of ours."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """Where it was said."""
+        ...
+
+
+class Notes(Protocol):
+    """What this backend asks of `greylag.adapters.store.chat_port.ChatStore`. Synchronous."""
+
+    def note(self, source: str, name: str) -> str:
+        """Return a note, "" for none."""
+        ...
+
+    def put_note(self, source: str, name: str, value: str) -> None:
+        """Keep a note, durable when it returns."""
+        ...
+
+    def task_in(self, conversation: Conversation) -> str | None:
+        """Return the task that is talked about there, None where there is none."""
+        ...
+
+    def posted_as(self, source: str, room: str, handle: str) -> Posted | None:
+        """Return which message of ours the chat knows as ``handle``, None for none."""
+        ...
 
 
 class Remembered:
@@ -19,7 +49,7 @@ class Remembered:
     `put` notes it soon, many at once; `keep` has noted it when it returns.
     """
 
-    def __init__(self, notes: ChatStore, name: str, most: int = 300) -> None:
+    def __init__(self, notes: Notes, name: str, most: int = 300) -> None:
         self._notes = notes
         self._name = name
         self._most = most
