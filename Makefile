@@ -17,6 +17,10 @@ setup: .venv/.ready ## install what Greylag needs, from the lock file, into this
 .venv/.ready: uv.lock pyproject.toml scripts/setup.py scripts/package_index.py scripts/fetch_claude.py
 	@$(PYTHON) scripts/setup.py
 
+# A chat server that only tests talk to.
+.tools/matrix/.ready: uv.lock pyproject.toml scripts/setup.py scripts/package_index.py | .venv/.ready
+	@$(PYTHON) scripts/setup.py --for-tests
+
 dev: setup ## start Greylag here with the example repository, for looking around
 	@.venv/bin/greylag up --home .cache/dev --with-example
 
@@ -26,7 +30,7 @@ demo: setup ## show the main job end to end: no account, no key
 demo-real: setup ## the same with a real package from the registry and an old bug of it
 	@.venv/bin/greylag demo --real
 
-test: setup ## run the tests
+test: setup .tools/matrix/.ready ## run the tests
 	@$(RUN) -m pytest -q -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 check: setup lint types imports ## run the quality gates

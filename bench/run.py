@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "src")]
 
 from bench import (  # noqa: E402 - found only by the path above
+    asking,
     enclosing,
     governing,
     replaying,
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Machine, bool], list[Figure]]] = {
     "startup": startup.measure, "task": whole_task.measure, "ledger": governing.measure_ledger,
     "decision": replaying.measure_path, "replay": replaying.measure_replay, "sandbox": enclosing.measure_sandbox,
     "gateway": enclosing.measure_gateway, "scanner": scanning.measure_scanning,
+    "asking": asking.measure_asking,
 }  # fmt: skip
 
 

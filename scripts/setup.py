@@ -5,6 +5,8 @@ install the locked packages (each checked against the lock file's SHA-256), and 
 binary from its registry package (optional, not shipped). Made: ``.venv`` (the product and its tests), ``.toolchain``
 (what sandboxes see), ``.tools``. Outside the checkout only uv's cache is written.
 
+With ``--for-tests`` it installs, in the same way, what nothing but the tests needs: ``.tools/matrix``, a chat server.
+
 Run again, it does what is left to do: an environment that was being changed when set-up ended is made anew.
 Exit codes: 0 done, 1 failed with a ``GL-SETUP-…`` message, 130 interrupted.
 """
@@ -27,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 READY = ROOT / ".venv" / ".ready"
 GROUPS = {".venv": ["--group", "dev"], ".toolchain": ["--only-group", "toolchain"]}
+#: Environments that only tests need; neither demo nor development waits for them.
+FOR_TESTS = {".tools/matrix": ["--only-group", "matrix-server"]}
+ENVIRONMENTS = GROUPS | FOR_TESTS
 UV_VERSION = "0.13.9"
 UV_WHEELS = {
     # machine: (file name, SHA-256, bytes)
@@ -112,8 +117,8 @@ class Job:
                 say(f"{self.name}: {text}")
 
 
-def main() -> int:
-    """Set everything up; return the exit code."""
+def main(groups: dict[str, list[str]] = GROUPS) -> int:
+    """Set everything up, or ``groups`` alone; return the exit code."""
     began = time.monotonic()
     signal.signal(signal.SIGTERM, interrupt)
     try:
@@ -121,8 +126,9 @@ def main() -> int:
         check_machine()
         with OneAtATime() as lock:
             have_programs()
-            complete = install(lock)
-            READY.touch() if complete else READY.unlink(missing_ok=True)
+            complete = install(lock, groups)
+            for ready in [READY] if groups is GROUPS else [ROOT / folder / ".ready" for folder in groups]:
+                ready.touch() if complete else ready.unlink(missing_ok=True)
     except SetupError as error:
         print(f"set-up failed, {error}", file=sys.stderr, flush=True)
         return 1
@@ -233,24 +239,30 @@ def configured_certificates() -> str | None:
     return package_index.configured_certificates()
 
 
-def install(lock: int) -> bool:
-    """Install the environments and fetch the agent, all at once; return whether nothing is left to be tried again."""
+def install(lock: int, groups: dict[str, list[str]]) -> bool:
+    """Install the environments, and for those of everybody the agent, all at once.
+
+    Returns whether nothing is left to be tried again.
+    """
     uv = find_uv()
     environment = child_environment()
     discard_leavings()
     environment["GREYLAG_SETUP_UV"] = str(uv)
-    agent = Job("agent", [sys.executable, ROOT / "scripts" / "fetch_claude.py"], environment, lock)
     # This file again, as one environment may take several steps.
-    syncs = [Job(folder, [sys.executable, __file__, folder], environment, lock) for folder in GROUPS]
+    commands: dict[str, list[str | Path]] = {folder: [sys.executable, __file__, folder] for folder in groups}
+    if groups is GROUPS:
+        commands["agent"] = [sys.executable, ROOT / "scripts" / "fetch_claude.py"]
+    jobs = {name: Job(name, command, environment, lock) for name, command in commands.items()}
+    agent = jobs.get("agent")
     try:
-        for job in syncs:
-            if job.wait() != 0:
+        for job in jobs.values():
+            if job is not agent and job.wait() != 0:
                 raise failure(job)
-        code = agent.wait()
+        code = agent.wait() if agent else 0
     finally:
-        for job in (agent, *syncs):
+        for job in jobs.values():
             job.stop()
-    if code != 0:
+    if agent and code != 0:
         print("\n".join(agent.tail), file=sys.stderr, flush=True)
     return code in (0, NO_AGENT_FOR_THIS_MACHINE)
 
@@ -277,16 +289,16 @@ def sync(folder: str) -> int:
 def from_lock_file(folder: str) -> list[list[str | Path]]:
     """Return the commands that install as the lock file says, from where it says."""
     project = [] if folder == ".venv" else ["--no-install-project"]
-    return [[os.environ["GREYLAG_SETUP_UV"], "sync", "--frozen", *GROUPS[folder], *project]]
+    return [[os.environ["GREYLAG_SETUP_UV"], "sync", "--frozen", *ENVIRONMENTS[folder], *project]]
 
 
 def from_other_index(folder: str) -> list[list[str | Path]]:
     """Return the commands that install what the lock file says from the index this machine is set to."""
     uv = os.environ["GREYLAG_SETUP_UV"]
-    listed = TOOLS / f"{folder[1:]}.txt"
+    listed = TOOLS / f"{in_a_name(folder)}.txt"
     python = ROOT / folder / "bin" / "python"
     steps: list[list[str | Path]] = [
-        [uv, "export", "--frozen", "--quiet", *GROUPS[folder], "--no-emit-project", "--output-file", listed],
+        [uv, "export", "--frozen", "--quiet", *ENVIRONMENTS[folder], "--no-emit-project", "--output-file", listed],
         [uv, "venv", "--quiet", "--allow-existing", ROOT / folder],
         [uv, "pip", "sync", "--require-hashes", "--python", python, listed],
     ]
@@ -329,12 +341,17 @@ def can_write(folder: Path) -> bool:
 
 def unfinished(folder: str) -> Path:
     """Return the mark that stands while an environment is being changed."""
-    return TOOLS / f"unfinished{folder}"
+    return TOOLS / f"unfinished.{in_a_name(folder)}"
+
+
+def in_a_name(folder: str) -> str:
+    """Return what a file about ``folder`` is called after."""
+    return folder[1:].replace("/", "-")
 
 
 def discard_leavings() -> None:
     """Remove what an interrupted set-up left half done."""
-    for folder in GROUPS:
+    for folder in ENVIRONMENTS:
         if unfinished(folder).exists() and (ROOT / folder).exists():
             say(f"{folder} was left half done, making it anew")
             shutil.rmtree(ROOT / folder)
@@ -387,4 +404,7 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(sync(sys.argv[1]) if len(sys.argv) > 1 else main())
+    given = sys.argv[1] if len(sys.argv) > 1 else ""
+    if given.startswith("."):
+        raise SystemExit(sync(given))
+    raise SystemExit(main(FOR_TESTS if given == "--for-tests" else GROUPS))

@@ -49,7 +49,7 @@
   }
   if (phone) {
     for (const node of all("button, .button, select, textarea, input:not([type=hidden]), summary")) {
-      const box = node.getBoundingClientRect();
+      const box = (node.type === "radio" && node.closest("label") || node).getBoundingClientRect();
       if (shown(node) && (box.height < 44 || box.width < 44)) say(`${box.width}×${box.height} px to press`, node);
     }
   }

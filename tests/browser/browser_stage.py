@@ -10,17 +10,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
+from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.bootstrap import open_stores
 from greylag.app.example import example_body, example_settings
 from greylag.app.install.home import prepare_home, read_operator_token
 from greylag.app.server import BackgroundServer
 from greylag.app.settings import BoundSettings, ServerSettings, Settings
 from greylag.app.web.identity import COOKIE
+from greylag.domain.conversation import Offer
+from greylag.domain.ids import TaskId
+from greylag.domain.stages import Stage
+from tests.support.permits import permit
 
 PEOPLE = {
     "ada": ["requester"], "grace": ["requester", "reviewer", "operator"], "lin": ["reviewer"], "otto": ["auditor"],
@@ -45,6 +53,7 @@ class Site:
 
     url: str
     operator: str
+    home: Path
     tokens: dict[str, str] = field(default_factory=dict)
     _under_way: list[str] = field(default_factory=list)
 
@@ -84,6 +93,24 @@ class Site:
         """Ask as Ada, with a program as the agent; return the task's id."""
         body = {"text": text, "repository": repository, "agent": "command", "command": list(command)}
         return str(self.post("/tasks", body)["task_id"])
+
+    def say(self, task_id: str, said: Sequence[tuple[str, str, tuple[Offer, ...]]]) -> None:
+        """Put messages (kind, text and offers) into a thread, as the platform itself would if it were made to."""
+        control, ledger, _ = open_stores(_SETTINGS, self.home)
+        vault = LocalVault(self.home / "cells" / "local" / "vault", "local")
+        task = TaskId(task_id)
+        try:
+            for kind, text, offers in said:
+                content = text.encode()
+                allowed = permit(Stage.ARTIFACT, "vault:local", f"sha256:{sha256(content).hexdigest()}")
+                body = vault.put(allowed, content, kind="message", subject=task, media_type="text/plain")
+                control.threads.say(
+                    task, author="greylag", kind=kind, body=body, key=f"said/{next(_NUMBERS)}", decision_id="",
+                    at=datetime.now(UTC), offers=offers,
+                )  # fmt: skip
+        finally:
+            ledger.close()
+            control.close()
 
     def rest(self, task_id: str, seconds: float = 120.0) -> Any:
         return self.until(task_id, lambda task: bool(task["resting"]), seconds)
@@ -126,7 +153,7 @@ def serving() -> Iterator[Site]:
         home = Path(folder) / "home"
         prepare_home(home)
         server = BackgroundServer(example_settings(_SETTINGS), home)
-        site = Site(server.start(), read_operator_token(home))
+        site = Site(server.start(), read_operator_token(home), home)
         try:
             for name, roles in PEOPLE.items():
                 site.tokens[name] = site.post("/people", {"name": name, "roles": roles})["token"]
@@ -240,8 +267,8 @@ class Window:
         """Wait until the page says that the task stands at ``word``."""
         expect(self.page.locator("#status")).to_contain_text(word, timeout=timeout)
 
-    def shot(self, name: str) -> None:
-        self.page.screenshot(path=self._shots / f"{name}.png", full_page=True)
+    def shot(self, name: str, *, whole: bool = True) -> None:
+        self.page.screenshot(path=self._shots / f"{name}.png", full_page=whole)
 
     def audit(self) -> list[str]:
         """Return what a person with a keyboard, a screen reader, weak eyes or a phone would stumble over."""

@@ -34,10 +34,19 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say in the last lines what was not tested."""
+    """Say in the last lines what was not tested, and where the pictures are."""
+    reports = [each for found in terminalreporter.stats.values() for each in found if hasattr(each, "nodeid")]
+    if any(each.nodeid.startswith("tests/browser/") for each in reports) and artifacts().is_dir():
+        terminalreporter.write_line(f"screenshots: {artifacts()}")
     if config.stash.get(_MISSING, False):
         terminalreporter.write_sep("!", "THE BROWSER TESTS DID NOT RUN", red=True, bold=True)
         terminalreporter.write_line(f"There is no Chromium on this machine. Install it: {INSTALL}")
+
+
+def artifacts() -> Path:
+    """Return the folder of screenshots: ``GREYLAG_TEST_ARTIFACTS``, else one that git doesn't see."""
+    kept = os.environ.get("GREYLAG_TEST_ARTIFACTS")
+    return Path(kept) if kept else Path(__file__).parents[2] / ".cache" / "artifacts" / "browser"
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +58,12 @@ def site(browser: Browser) -> Iterator[Site]:
 
 @pytest.fixture
 def shots(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Where screenshots go: ``GREYLAG_TEST_ARTIFACTS``, else the test's temporary folder."""
-    kept = os.environ.get("GREYLAG_TEST_ARTIFACTS")
-    folder = Path(kept) / re.sub(r"\W+", "-", request.node.name) if kept else tmp_path / "shots"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Where screenshots of the test go, for people to look at; the last run's are replaced."""
+    folder = artifacts() / re.sub(r"\W+", "-", f"{request.node.module.__name__}-{request.node.name}")[:120]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # somebody else's checkout: the pictures live as long as the test's own files
+        folder = tmp_path
     return folder
 
 

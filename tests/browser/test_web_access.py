@@ -77,8 +77,9 @@ def test_everything_can_be_reached_by_keyboard(window: Open, task: Any) -> None:
     grace = window("grace", phone=True)
     grace.open(task)
     grace.tab_to("Go to the decision", most=6)  # past the header and its links
-    for stop in ("begins, attempt 1", "Diff", "Test report", "Evidence", "Approve", "Why not",
-                 "Reject", "Say more", "Send", "Stop this task"):  # fmt: skip
+    for stop in ("What are you doing?", "Where does it stand?", "Stop", "begins, attempt 1", "Approve", "Reject",
+                 "Ask for more", "See the diff", "Test report", "Get the build", "Diff (", "Evidence",
+                 "Approve, merge", "Why not", "Reject", "Say more", "Send", "Stop this task"):  # fmt: skip
         grace.tab_to(stop, most=4)
 
 

@@ -100,7 +100,7 @@ def test_two_repositories_that_fit_are_one_question_with_a_picker(stage: Stage, 
 
     task = stage.ask("the sums are wrong, fix them")
 
-    assert task["status"] == "asked"
+    assert task["status"] == "asked", stage.thread(task["task_id"])
     assert {first, second} <= set(task["choices"])
     assert stage.refused(f"/tasks/{task['task_id']}/replies", {"text": "the blue one"})["code"] == "GL-INTAKE-003"
     task = stage.reply(task["task_id"], second.upper())
@@ -111,7 +111,7 @@ def test_a_question_can_be_stopped_instead_of_answered(stage: Stage, tmp_path: P
     stage.calc(tmp_path)
     stage.calc(tmp_path)
     task = stage.ask("something is wrong somewhere, fix it")
-    assert task["status"] == "asked"
+    assert task["status"] == "asked", stage.thread(task["task_id"])
 
     stage.post(f"/tasks/{task['task_id']}/stop", {})
 

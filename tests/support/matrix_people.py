@@ -1,4 +1,4 @@
-"""People on a Matrix server: clients of their own, encryption included, and what our backend is given in their tests."""
+"""People on a Matrix server: clients of their own, encryption included, and what our backend is given in tests."""
 
 import asyncio
 import hashlib
@@ -30,6 +30,7 @@ from tests.support.synapse import SynapseServer
 
 WHERE = "matrix:chat.test"
 _ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+_ALL = {"room": {"timeline": {"limit": 500}}}
 
 
 class Person:
@@ -52,7 +53,7 @@ class Person:
 
     async def sync(self) -> None:
         """Take in what came, and keep the keys in order."""
-        answer = await self.client.sync(100)
+        answer = await self.client.sync(100, _ALL)
         assert isinstance(answer, SyncResponse)
         for room, info in answer.rooms.join.items():
             self.timeline += [(room, event) for event in info.timeline.events]
@@ -197,7 +198,7 @@ class Bot:
     async def joined(self, room: str, person: Person, seconds: float = 15) -> None:
         """Wait until the bot is in the room and ``person`` knows its device."""
         async with asyncio.timeout(seconds):
-            while self.user not in person.client.rooms[room].users or person.client.rooms[room].users[self.user].invited:
+            while (ours := person.client.rooms[room].users.get(self.user)) is None or ours.invited:
                 await person.sync()
         await person.sync()
 

@@ -1,6 +1,6 @@
-"""A real Matrix server for tests: Synapse from `.tools/matrix`, SQLite, loopback only, unfederated, in a scratch folder.
+"""A real Matrix server for tests: Synapse from `.tools/matrix` on SQLite, loopback only, in a scratch folder.
 
-Synapse is AGPL-3.0: a program of its own that tests start and talk to over HTTP, nothing of which is imported or shipped.
+Synapse is AGPL-3.0: a program of its own that tests start and ask over HTTP; nothing of it is imported or shipped.
 """
 
 import base64
@@ -65,7 +65,8 @@ class SynapseServer:
                     return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"Synapse did not start:\n{(self.folder / 'output').read_text()[-4000:]}") from None
+                    said = (self.folder / "output").read_text()[-4000:]
+                    raise RuntimeError(f"Synapse did not start:\n{said}") from None
                 time.sleep(0.05)
 
     def stop(self) -> None:
@@ -80,12 +81,12 @@ class SynapseServer:
             self.process.wait(10)
         self.process = None
 
-    def register(self, name: str, password: str = "secret") -> str:
+    def register(self, name: str, password: str = "secret", *, admin: bool = False) -> str:
         """Make an account; return its user id."""
         nonce = self.call("GET", "/_synapse/admin/v1/register")["nonce"]
-        parts = "\0".join((nonce, name, password, "notadmin")).encode()
+        parts = "\0".join((nonce, name, password, "admin" if admin else "notadmin")).encode()
         mac = hmac.new(_SECRET.encode(), parts, hashlib.sha1).hexdigest()
-        body = {"nonce": nonce, "username": name, "password": password, "admin": False, "mac": mac}
+        body = {"nonce": nonce, "username": name, "password": password, "admin": admin, "mac": mac}
         return str(self.call("POST", "/_synapse/admin/v1/register", body)["user_id"])
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
@@ -148,4 +149,3 @@ def _configure(server: SynapseServer) -> None:
         **dict.fromkeys(limits, _MUCH),
     }  # fmt: skip
     (server.folder / "homeserver.yaml").write_text(json.dumps(settings))
-

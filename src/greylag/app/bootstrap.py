@@ -28,6 +28,7 @@ from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.explaining import Explainer, line_about
 from greylag.app.forge_access import git_access
 from greylag.app.importing import Incoming, import_repository
+from greylag.app.install.chats import Chats, Service, open_chats, own_chats, room_labels
 from greylag.app.install.clock import SystemClock
 from greylag.app.install.home import prepare_home, read_operator_token
 from greylag.app.install.keys import public_bytes, region_key, signing_key
@@ -38,6 +39,9 @@ from greylag.app.install.tools import Tools, find_claude
 from greylag.app.platform import Platform
 from greylag.app.settings import Settings, package_index_environment
 from greylag.delivery.cell import Bounds, Cell
+from greylag.delivery.conversing.front import Front, House
+from greylag.delivery.conversing.identity import Links
+from greylag.delivery.conversing.rendering import Pages
 from greylag.delivery.desk import Desk
 from greylag.delivery.governing.discharging import Discharger, Pseudonyms
 from greylag.delivery.governing.labelling import Labels
@@ -118,7 +122,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
     chat = BuiltinThread(control.threads, region)
     own = [
         ("store", "control-plane"), ("pool", f"{sandbox.name}@{region}"), ("sandbox", sandbox.name),
-        ("forge", forge.name), ("chat", chat.where),
+        ("forge", forge.name), ("chat", chat.where), *own_chats(settings.chat),
     ]  # fmt: skip
     policy, labels, discharger = await asyncio.to_thread(_law, settings, places, own, control, clock)
     door = Door(policy, ledger, clock, region, discharger)
@@ -147,15 +151,16 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
         default_agent=settings.agent.default, endpoint=models.endpoint, model=models.model, labels=models.labels,
         bounds=bounds_of(settings),
-        why=lambda decision_id: line_about(Explainer(policy.policy, home), ledger, decision_id),
+        why=lambda decision_id: line_about(Explainer(policy.policy, home), ledger, decision_id), chats=control.chats,
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")
-    platform = _platform(settings, home, cell, _Parts(control, engine, key, models, policy))
+    platform = _platform(settings, home, cell, _Parts(control, engine, key, models, policy, places.cell))
     # Before the workflows go on: what was live comes back first, and not over what a release brings meanwhile.
     for problem in await revive(cell):
         _log.warning("not revived: %s", problem)
     await engine.launch(deliver(cell))
     await asyncio.to_thread(platform.desk.sweep)
+    platform.chats.start()
     return Opened(platform, smart_http(forge.root, git_access(platform)))
 
 
@@ -180,7 +185,7 @@ def bounds_of(settings: Settings) -> Bounds:
         attempts=given.attempts, turns=given.turns, run_seconds=given.run_seconds,
         verify_seconds=given.verify_seconds, cap_usd_micros=round(given.cap_usd * 1_000_000),
         review_seconds=given.review_days * 86400, parallel_runs=given.parallel_runs, retain_days=given.retain_days,
-        sandbox=limits,
+        sandbox=limits, heartbeat_seconds=given.heartbeat_seconds,
     )  # fmt: skip
 
 
@@ -193,6 +198,7 @@ class _Parts:
     key: Ed25519PrivateKey
     models: Models
     policy: LivePolicy
+    folder: Path
 
 
 def _platform(settings: Settings, home: Path, cell: Cell, parts: _Parts) -> Platform:
@@ -201,7 +207,12 @@ def _platform(settings: Settings, home: Path, cell: Cell, parts: _Parts) -> Plat
     async def bring(repository: Repository, incoming: Incoming) -> Repository:
         return await import_repository(cell, registry, repository, incoming)
 
+    desk = Desk(cell, parts.engine)
+    links = Links(cell, parts.control.chats, region_key(parts.folder / "keys", "links"), settings.server.link_page)
+    chats = _chats(settings, cell, desk, links, parts)
+
     async def close() -> None:
+        await chats.close()
         await parts.engine.close()
         await cell.deployer.close()
         for upstream in parts.models.upstreams.values():
@@ -209,8 +220,16 @@ def _platform(settings: Settings, home: Path, cell: Cell, parts: _Parts) -> Plat
         parts.control.close()
 
     return Platform(
-        settings=settings, home=home, cell=cell, desk=Desk(cell, parts.engine), engine=parts.engine,
+        settings=settings, home=home, cell=cell, desk=desk, engine=parts.engine,
         directory=parts.control.directory,
         operator_token=read_operator_token(home), ledger_public_key=public_bytes(parts.key.public_key()),
-        import_repository=bring, close=close, policy=parts.policy,
+        import_repository=bring, close=close, policy=parts.policy, links=links, chats=chats,
     )  # fmt: skip
+
+
+def _chats(settings: Settings, cell: Cell, desk: Desk, links: Links, parts: _Parts) -> Chats:
+    store, pages = parts.control.chats, Pages(settings.server.task_page)
+    opened = open_chats(settings, parts.folder / "chats", store, parts.policy.facts_today)
+    rooms, given = room_labels(settings.chat), settings.chat
+    front = Front(House(cell, desk, store, opened, links, pages, rooms, given.context_messages))
+    return Chats(opened, Service(cell, store, pages, front, ("slack",) if given.slack.upload else ()))

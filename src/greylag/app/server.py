@@ -55,7 +55,9 @@ async def serve(
 async def _serve(
     settings: Settings, home: Path, listener: socket.socket, ready: Callable[[str], None], stop: asyncio.Event
 ) -> None:
-    opened = await open_platform(settings, home)
+    # Links lead to where it really listens, whichever port was free.
+    here = settings.server.model_copy(update={"port": listener.getsockname()[1]})
+    opened = await open_platform(settings.model_copy(update={"server": here}), home)
     try:
         app = create_app(opened.platform, opened.git)
         config = uvicorn.Config(

@@ -38,10 +38,18 @@ class ServerSettings(_Strict):
         description="Where people find it, for links; none: this machine.",
     )  # fmt: skip
 
+    @property
+    def base_url(self) -> str:
+        """The address that links lead to."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
     def task_page(self, task_id: str) -> str:
         """Return the address of a task's page, for a link in a thread."""
-        base = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
-        return f"{base}/tasks/{task_id}"
+        return f"{self.base_url}/tasks/{task_id}"
+
+    def link_page(self, code: str) -> str:
+        """Return the address at which somebody says who they are in a chat."""
+        return f"{self.base_url}/link/{code}"
 
 
 class RegionSettings(_Strict):
@@ -86,6 +94,9 @@ class BoundSettings(_Strict):
     cap_usd: float = Field(default=5.0, ge=0, le=10_000, description="What a task's model calls may cost.")
     review_days: float = Field(default=7, gt=0, le=90, description="How long a review waits; its end is a no.")
     parallel_runs: int = Field(default=2, ge=1, le=64, description="Sandboxes at work at once.")
+    heartbeat_seconds: float = Field(
+        default=45, ge=1, le=60, description="After so much silence the thread is told what goes on."
+    )
     memory_mb: int = Field(default=4096, ge=128, description="Memory of a sandbox.")
     disk_mb: int = Field(default=4096, ge=64, description="Disk of a sandbox's workspace.")
     retain_days: int = Field(default=90, ge=1, le=3650, description="Retention that is decided and recorded per task.")

@@ -16,6 +16,7 @@ from greylag.adapters.deploy.port import Deployer
 from greylag.adapters.forge.port import CaptureLimits, Forge
 from greylag.adapters.models.port import Gateway
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
+from greylag.adapters.store.chat_port import ChatStore
 from greylag.adapters.store.port import DeploymentStore, Directory, EventStore, LedgerStore, ThreadStore
 from greylag.adapters.vault.port import Vault
 from greylag.domain import events as ev
@@ -57,6 +58,7 @@ class Bounds:
     question_seconds: float = 3 * 86400.0
     parallel_runs: int = 2
     progress_lines: int = 200
+    heartbeat_seconds: float = 45.0
     retain_days: int = 90
     request_characters: int = 16_000
     sandbox: Limits = field(default_factory=Limits)
@@ -99,7 +101,8 @@ class Cell:
     ``sign_approval`` signs (subject, person, way) and ``seal`` an in-toto statement, both with the region's key.
     ``default_agent`` and ``model`` are used where a request names none; ``labels`` says, per endpoint, what must be
     shown where no real model works. ``slots`` bounds the sandboxes that run at once. ``why`` says in one line why a
-    decision was a no and the least that would change it, "" where that can't be told.
+    decision was a no and the least that would change it, "" where that can't be told. ``chats`` remembers which task
+    is talked about where; None where there are no chats.
     """
 
     region: str
@@ -129,6 +132,7 @@ class Cell:
     labels: Mapping[str, str] = field(default_factory=dict)
     bounds: Bounds = Bounds()
     why: Callable[[str], str] = _untold
+    chats: ChatStore | None = None
 
     async def task(self, task_id: TaskId) -> Task:
         """Return the task as its log tells it now."""

@@ -49,12 +49,16 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
             return ("request", by, request), ("ack", _PLATFORM, f"On it: {task.task_id}.")
         case ev.FollowUpReceived(by=by, message=message):
             return ((said.key, by, message),)
-        case ev.QuestionAnswered(by=by, choice=choice):
-            return ((said.key, by, choice),)
+        case ev.QuestionAnswered(by=by, choice=choice, words=words):
+            return ((said.key, by, choice if words is None else words),)
         case ev.ApprovalGiven(by=by, subject=subject, approval_id=approval_id):
             return ((approval_id, by, f"Approved {subject[:26]}…."),)
         case ev.ChangeRejected(by=by, reason=reason):
             return ((said.key, by, f"Rejected: {reason}. Nothing was merged."),)
+        case ev.TaskTakenOver(by=by):
+            return ((said.key, _PLATFORM, f"{by} takes this over."),)
+        case ev.ChangeHandedBack(by=by):
+            return ((said.key, _PLATFORM, f"{by} hands it back; it is checked as every change is."),)
         case ev.StopRequested():
             return (("stop", _PLATFORM, "Stopping."),)
     return ()
@@ -62,8 +66,11 @@ def _messages(task: Task, said: Recorded) -> tuple[tuple[str, str, str | Referen
 
 def _about(cell: Cell, task: Task, said: Recorded) -> About:
     """Return what the words belong to: for the first of them what the desk knew, whatever came to be known since."""
-    if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered):
+    if not isinstance(said.event, ev.TaskReceived | ev.QuestionAnswered) or getattr(said.event, "words", None):
         return About.of(task)
-    named = said.event.repository if isinstance(said.event, ev.TaskReceived) else None
+    named, heard = (
+        (said.event.repository, said.event.label) if isinstance(said.event, ev.TaskReceived) else (None, None)
+    )
     label = cell.labeller.of_repository(cell.directory.repository(named)) if named else UNLABELLED
+    label = label.joined(heard) if heard is not None else label
     return replace(About.of(task), label=label, repository=named or "")

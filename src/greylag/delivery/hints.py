@@ -24,12 +24,18 @@ def to_stop(task_id: str) -> tuple[str, ...]:
 
 def to_answer(task_id: str) -> tuple[str, ...]:
     """Return the lines of a question."""
-    return (f"Answer in this thread: greylag task reply {task_id} NAME",)
+    return (f"Answer in this thread: greylag task reply {task_id} '…'",)
+
+
+def to_work_by_hand(task_id: str) -> tuple[str, ...]:
+    """Return the lines for a task that a person has taken over."""
+    return (f"Get it: greylag task checkout {task_id} · give it back: greylag task handback {task_id}",)
 
 
 def without(text: str, task_id: str) -> str:
     """Return ``text`` without the lines at its end that are hints for ``task_id``."""
-    known = {line for make in (to_review, to_go_on, to_stop, to_answer) for line in make(task_id)}
+    makers = (to_review, to_go_on, to_stop, to_answer, to_work_by_hand)
+    known = {line for make in makers for line in make(task_id)}
     lines = text.split("\n")
     while len(lines) > 1 and lines[-1] in known:
         lines.pop()

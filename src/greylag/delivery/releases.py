@@ -48,9 +48,10 @@ async def restore(cell: Cell, repository: Repository, environment: Environment, 
     return health.detail
 
 
-async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Live:
+async def roll_back(cell: Cell, name: str, environment_name: str, by: str, key: str = "") -> Live:
     """Bring an environment back to the digest that was live before the present one, and say so in that one's thread.
 
+    ``key`` makes recording and saying it twice once; whoever gives one makes sure that the present one is still live.
     Raises RequestRefused ``GL-RELEASE-001`` (unknown environment), ``-002`` (nothing ran there before), or
     ``GL-PERSON-002`` for somebody who is neither reviewer nor operator; BackendError ``GL-RELEASE-003`` where the
     earlier one doesn't answer: then the present one has been started again.
@@ -71,7 +72,7 @@ async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Li
         raise RequestRefused(
             "GL-RELEASE-002", f"nothing else ran in {environment_name} before.", "release a fix instead."
         )
-    key = f"rollback/{name}/{environment_name}/{history[0].digest}/{cell.clock.now().isoformat()}"
+    key = key or f"rollback/{name}/{environment_name}/{history[0].digest}/{cell.clock.now().isoformat()}"
     try:
         await restore(cell, repository, environment, earlier, key)
     except (BackendError, RequestRefused):
@@ -81,9 +82,14 @@ async def roll_back(cell: Cell, name: str, environment_name: str, by: str) -> Li
         name, environment_name, earlier.digest, earlier.artifact, earlier.name, earlier.task_id, cell.clock.now()
     )
     cell.deployments.record_deployment(back, key=key)
-    task = await cell.task(TaskId(history[0].task_id))
-    await cell.say(task, "text", f"{environment_name} was brought back to {earlier.name} by {person.name}.", key)
+    await say_rolled_back(cell, history[0], back, person.name, key)
     return await _live(cell, repository, environment)
+
+
+async def say_rolled_back(cell: Cell, gone: Deployment, back: Deployment, by: str, key: str) -> None:
+    """Say in the thread of what is ``gone`` that it was brought ``back``, once per ``key``."""
+    task = await cell.task(TaskId(gone.task_id))
+    await cell.say(task, "text", f"{gone.environment} was brought back to {back.name} by {by}.", key)
 
 
 async def revive(cell: Cell) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from greylag.adapters.engine.port import Flow
 from greylag.delivery.cell import Cell
-from greylag.delivery.stages.as_it_stands import take_as_it_stands
+from greylag.delivery.stages.answer import give_answer, tell
 from greylag.delivery.stages.attempt import Try, attempt
 from greylag.delivery.stages.build import build
 from greylag.delivery.stages.closing import cancel, expire, fail, finish_release, retain
@@ -21,6 +21,8 @@ from greylag.delivery.stages.placement import place
 from greylag.delivery.stages.release import release
 from greylag.delivery.stages.review import request_review
 from greylag.delivery.stages.waiting import look
+from greylag.delivery.stages.without_agent import settle_take_over, take_as_it_stands, take_by_hand
+from greylag.delivery.steering.heartbeat import Heartbeat
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError
 from greylag.domain.ids import TaskId
 
@@ -28,6 +30,16 @@ _log = logging.getLogger(__name__)
 _TRIES = 3
 _BACKOFF_SECONDS = 2.0
 _LONGEST_BACKOFF_SECONDS = 30.0
+
+#: What breaks a round off: its end, a person who takes over, a word that drops it.
+_BROKEN_OFF = ("ended", "taken_over", "replaced")
+#: What the heartbeat says of a step, by its first word; stages say it more exactly.
+_WORDS = {
+    "intake": "reading the request", "placement": "finding a place to work", "attempt": "getting ready to work",
+    "gate": "getting ready to check", "build": "getting ready to build", "review": "preparing the review",
+    "merge": "merging", "remake": "making the change again on top", "by": "taking in what was handed back",
+    "release": "releasing", "retain": "tidying up",
+}  # fmt: skip
 
 Work = Callable[[], Awaitable[str]]
 
@@ -48,6 +60,7 @@ class _Story:
         self._cell = cell
         self._flow = flow
         self._id: TaskId = flow.task_id
+        self._heartbeat = Heartbeat(cell, flow.task_id)
 
     async def tell(self) -> None:
         """Lead the task from the message to its end."""
@@ -61,7 +74,11 @@ class _Story:
 
         Where not even that can be said (the ledger is away), the task waits until it can.
         """
-        return await self._flow.step(name, lambda: self._guarded(name, work))
+        return await self._flow.step(name, lambda: self._heard(name, work))
+
+    async def _heard(self, name: str, work: Work) -> str:
+        async with self._heartbeat.during(_WORDS.get(name.partition(" ")[0], "at work")):
+            return await self._guarded(name, work)
 
     async def _guarded(self, name: str, work: Work) -> str:
         tries = 0
@@ -97,36 +114,72 @@ class _Story:
             answer = await self._step("answer", lambda: read_answer(cell, task))
             if answer == "received":
                 answer = await self._step("intake", lambda: intake(cell, task))
-        return answer == "accepted" and await self._step("placement", lambda: place(cell, task)) != "ended"
+        if answer == "status":
+            await self._step("tell", lambda: tell(cell, task))
+        if (
+            answer not in ("accepted", "question")
+            or await self._step("placement", lambda: place(cell, task)) == "ended"
+        ):
+            return False
+        if answer == "question":
+            await self._answer()
+        return answer == "accepted"
+
+    async def _answer(self) -> None:
+        """Have the agent read and answer, once more where more was said meanwhile; the end of the task, either way."""
+        cell, task = self._cell, self._id
+        for number in range(1, cell.bounds.rounds + 1):
+            which = Try(number, 1, fresh=True)
+            outcome = await self._step(f"attempt {number}.1", lambda w=which: attempt(cell, task, w))  # type: ignore[misc]
+            outcome = await self._unless_stopped(outcome)
+            if outcome == "ended":
+                return
+            said = await self._step(f"answer {number}", lambda o=outcome: give_answer(cell, task, o))  # type: ignore[misc]
+            if said != "more":
+                return
+        await self._step("rounds", lambda: fail(cell, task, _too_many(cell.bounds.rounds)))
 
     async def _agree(self) -> bool:
         """Rounds of work and review until an approved change is merged; False where the task has ended."""
-        cell, task = self._cell, self._id
-        number, fresh, remade = 1, False, False
-        while number <= cell.bounds.rounds:
-            outcome = await (self._checked(number, 1, last=True) if remade else self._work(number, fresh=fresh))
-            if outcome == "passed":
-                outcome = await self._show()
+        number, begins = 1, "work"
+        while number <= self._cell.bounds.rounds:
+            outcome = await self._round(number, begins)
             if outcome == "ended":
                 return False
-            said = await self._person()
-            if said == "ended":
-                return False
-            if said == "approved":
-                merged = await self._step("merge", lambda: merge(cell, task))
-                if merged != "drifted":
-                    return merged == "merged"
-            number, fresh, remade = number + 1, said == "approved", False
-            if said == "approved":
-                again = await self._step("remake", lambda n=number: remake(cell, task, n))  # type: ignore[misc]
-                if again == "ended":
-                    return False
-                remade = again == "finished"
-        await self._step("rounds", lambda: fail(cell, task, _too_many(cell.bounds.rounds)))
+            number += 1
+            begins = "work" if outcome == "replaced" else await self._next(outcome, number)
+            if begins in ("ended", "merged"):
+                return begins == "merged"
+        await self._step("rounds", lambda: fail(self._cell, self._id, _too_many(self._cell.bounds.rounds)))
         return False
 
+    async def _round(self, number: int, begins: str) -> str:
+        """One round: an agent at ``work`` (``afresh``: without the last change), or only a ``check`` of what is."""
+        if begins == "check":
+            outcome = await self._checked(number, 1, last=True)
+        else:
+            outcome = await self._work(number, fresh=begins == "afresh")
+        return await self._show() if outcome == "passed" else outcome
+
+    async def _next(self, outcome: str, number: int) -> str:
+        """Wait for a person; answer how round ``number`` begins, or ``merged`` or ``ended``."""
+        cell, task = self._cell, self._id
+        if outcome == "taken_over":
+            await self._step("take over", lambda: settle_take_over(cell, task))
+        said = await self._person()
+        if said == "handed_back":
+            taken = await self._unless_stopped(await self._step("by hand", lambda: take_by_hand(cell, task, number)))
+            return taken if taken == "ended" else "check"  # where it can't be taken, the check says so
+        if said != "approved":
+            return "ended" if said == "ended" else "work"
+        merged = await self._step("merge", lambda: merge(cell, task))
+        if merged != "drifted":
+            return "merged" if merged == "merged" else "ended"
+        again = await self._step("remake", lambda: remake(cell, task, number))
+        return {"ended": "ended", "finished": "check"}.get(again, "afresh")
+
     async def _work(self, number: int, *, fresh: bool) -> str:
-        """One round of attempts: ``passed``, ``handed_over`` or ``ended``."""
+        """One round of attempts: ``passed``, ``handed_over``, ``taken_over``, ``replaced`` or ``ended``."""
         cell, task = self._cell, self._id
         if number == 1:
             taken = await self._unless_stopped(await self._step("as it stands", self._without_agent))
@@ -139,8 +192,8 @@ class _Story:
             outcome = await self._unless_stopped(outcome)
             if outcome == "failed":
                 return await self._step("hand over", lambda: hand_over(cell, task))
-            if outcome == "ended":
-                return "ended"
+            if outcome in _BROKEN_OFF:
+                return outcome
             verdict = await self._checked(number, tried, last=tried == cell.bounds.attempts)
             if verdict != "turned_back":
                 return verdict
@@ -161,15 +214,15 @@ class _Story:
         return await self._step("cancel", lambda: cancel(self._cell, self._id))
 
     async def _show(self) -> str:
-        """Build and ask for review: ``in_review``, ``handed_over`` or ``ended``."""
+        """Build and ask for review: ``in_review``, ``handed_over``, ``taken_over``, ``replaced`` or ``ended``."""
         cell, task = self._cell, self._id
         built = await self._unless_stopped(await self._step("build", lambda: build(cell, task)))
         if built == "failed":
             return await self._step("hand over", lambda: hand_over(cell, task, "the build failed, see above"))
-        return built if built == "ended" else await self._step("review", lambda: request_review(cell, task))
+        return built if built in _BROKEN_OFF else await self._step("review", lambda: request_review(cell, task))
 
     async def _person(self) -> str:
-        """Wait for a person: ``approved``, ``follow_up`` or ``ended``."""
+        """Wait for a person: ``approved``, ``follow_up``, ``handed_back`` or ``ended``."""
         cell, task = self._cell, self._id
         while True:
             seen = await self._step("look", lambda: look(cell, task))
@@ -177,6 +230,8 @@ class _Story:
                 await self._flow.wait(float(seen.removeprefix("waiting ")))
             elif seen == "stop":
                 return await self._step("cancel", lambda: cancel(cell, task))
+            elif seen == "taken_over":
+                await self._step("take over", lambda: settle_take_over(cell, task))
             elif seen == "expired":
                 return await self._step("expire", lambda: expire(cell, task))
             else:

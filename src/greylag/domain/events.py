@@ -1,8 +1,8 @@
 """What can happen to a task. The log of these is the truth; everything else is rebuilt from it.
 
-Each event is a frozen value of plain fields (text, numbers, booleans, tuples, `Reference`), so that it can be stored
-as JSON and read back. Content never stands here: only its `Reference`. ``moves_to`` is the status the event brings.
-Changing a field's meaning needs a new event class; adding one needs a default.
+Each event is a frozen value of plain fields (text, numbers, booleans, tuples, `Reference`, `Label`), so that it can be
+stored as JSON and read back. Content never stands here: only its `Reference`. ``moves_to`` is the status the event
+brings. Changing a field's meaning needs a new event class; adding one needs a default.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from greylag.domain.ids import ApprovalId, BuildId, ChangeId, ReleaseId, RunId, TaskId
+from greylag.domain.labels import Label
 from greylag.domain.references import Reference
 from greylag.domain.states import TaskStatus
 
@@ -18,7 +19,10 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class TaskReceived:
-    """Somebody asked for something in a thread."""
+    """Somebody asked for something in a thread.
+
+    ``label`` is what is known of it before intake: by the room it was said in, and by what was said there before.
+    """
 
     moves_to: ClassVar[TaskStatus | None] = None
     channel: str
@@ -35,6 +39,7 @@ class TaskReceived:
     room: str = ""
     thread: str = ""
     context: Reference | None = None
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,8 @@ class TaskPlaced:
 class RunStarted:
     """One attempt began. ``round`` counts follow-ups, ``attempt`` counts tries within a round, both from 1.
 
-    ``follow_ups`` is how many follow-ups its prompt holds, so that one that came in between is never lost.
+    ``follow_ups`` is how many follow-ups its prompt holds, so that one that came in between is never lost. ``by`` is
+    ``person:NAME`` where no agent but a person did the work.
     """
 
     moves_to: ClassVar[TaskStatus | None] = TaskStatus.WORKING
@@ -112,6 +118,7 @@ class RunStarted:
     prompt: Reference
     prompt_version: str
     follow_ups: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def _first(record: ev.Recorded) -> Task:
         changed_at=record.at, sequence=1, repository=event.repository, agent=event.agent,
         agent_command=event.agent_command, attachments=event.attachments,
         attachment_names=event.attachment_names, room=event.room, thread=event.thread, context=event.context,
+        label=event.label, level=event.label.level if event.label is not None else "",
     )  # fmt: skip
 
 
@@ -142,7 +143,8 @@ def _apply_steering(task: Task, event: ev.FollowUpReceived | ev.TaskTakenOver | 
                 follow_up_modes=(*task.follow_up_modes, event.mode),
             )  # fmt: skip
         case ev.TaskTakenOver(by=by):
-            return replace(task, taken_over_by=by)
+            taken = task.taken_over_by or by  # of two at the same moment the first
+            return replace(task, taken_over_by=taken, took_over=(*task.took_over, taken))
         case ev.ChangeHandedBack():
             return replace(task, taken_over_by="", handed_back=(*task.handed_back, event))
 
@@ -166,8 +168,10 @@ def _apply_run(
         run = Run(
             run_id=event.run_id, round=event.round, attempt=event.attempt, status=RunStatus.STARTED,
             base_commit=event.base_commit, prompt=event.prompt, follow_ups=event.follow_ups,
+            prompted=event.follow_ups, by=event.by,
         )  # fmt: skip
-        return replace(task, runs=(*task.runs, run))
+        # Where the agent begins all the same, somebody said to drop what was being done by hand.
+        return replace(task, runs=(*task.runs, run), taken_over_by="")
     current = next((run for run in task.runs if run.run_id == event.run_id), None)
     if current is None:
         raise _broken(f"{type(event).__name__} names the unknown run {event.run_id}")

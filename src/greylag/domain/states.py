@@ -103,7 +103,9 @@ TRANSITIONS: Mapping[type[Status], Mapping[Status, frozenset[Status]]] = {
         _T.WORKING: frozenset({_T.WORKING, _T.VERIFIED, _T.HANDED_OVER, _T.ANSWERED, *_STOPPED}),
         _T.HANDED_OVER: frozenset({_T.WORKING, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
         _T.VERIFIED: frozenset({_T.IN_REVIEW, _T.HANDED_OVER, *_STOPPED}),
-        _T.IN_REVIEW: frozenset({_T.WORKING, _T.APPROVED, _T.REJECTED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}),
+        _T.IN_REVIEW: frozenset(
+            {_T.WORKING, _T.HANDED_OVER, _T.APPROVED, _T.REJECTED, _T.EXPIRED, _T.CANCELLED, _T.FAILED}
+        ),
         _T.APPROVED: frozenset({_T.MERGED, _T.WORKING, _T.IN_REVIEW, *_STOPPED}),
         _T.MERGED: frozenset({_T.RELEASING}),
         _T.RELEASING: frozenset({_T.RELEASING, _T.RELEASED, _T.ROLLED_BACK, _T.FAILED}),

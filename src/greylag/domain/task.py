@@ -21,7 +21,11 @@ from greylag.domain.states import (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt: ``round`` counts follow-ups, ``attempt`` tries within one, both from 1."""
+    """One attempt: ``round`` counts follow-ups, ``attempt`` tries within one, both from 1.
+
+    Its prompt held the first ``prompted`` follow-ups; it was told the first ``follow_ups`` of them. ``by`` is
+    ``person:NAME`` where a person did the work by hand.
+    """
 
     run_id: RunId
     round: int
@@ -30,6 +34,8 @@ class Run:
     base_commit: str
     prompt: Reference
     follow_ups: int = 0
+    prompted: int = 0
+    by: str = ""
     turns: int = 0
     cost_usd_micros: int = 0
     detail: str = ""
@@ -97,7 +103,8 @@ class Task:
 
     ``inputs`` are the sequence numbers of events by people (answers, follow-ups, approvals, rejections, stops),
     so that a worker which wakes up late still sees all of them. Money is in millionths of a US dollar.
-    ``questions`` counts what was asked; ``answers`` are those in free text. ``taken_over_by`` works on it by hand.
+    ``questions`` counts what was asked; ``answers`` are those in free text. ``taken_over_by`` works on it by hand now;
+    ``took_over`` are all who ever did.
     ``label`` is what everything made from the task's inputs carries at least, None before intake knew; it only grows.
     """
 
@@ -135,6 +142,7 @@ class Task:
     follow_up_authors: tuple[str, ...] = ()
     follow_up_modes: tuple[str, ...] = ()
     taken_over_by: str = ""
+    took_over: tuple[str, ...] = ()
     handed_back: tuple[ev.ChangeHandedBack, ...] = ()
     answer: Reference | None = None
     runs: tuple[Run, ...] = ()
@@ -161,7 +169,8 @@ class Task:
     @property
     def resting(self) -> bool:
         """Whether nothing happens until a person says something, or ever."""
-        return self.closed or (self.waiting and not self.unread_follow_ups and not self.stop_requested_by)
+        moving = self.due_follow_ups or self.waits_to_be_taken_back or bool(self.stop_requested_by)
+        return self.closed or (self.waiting and not moving)
 
     @property
     def waiting(self) -> bool:
@@ -171,7 +180,7 @@ class Task:
     @property
     def involved(self) -> frozenset[str]:
         """Who asked, steered, explained or changed it by hand: none of them can approve it."""
-        by_hand = (self.taken_over_by, *(each.by for each in self.handed_back))
+        by_hand = (self.taken_over_by, *self.took_over, *(each.by for each in self.handed_back))
         return frozenset({self.requester, *self.follow_up_authors, *self.answer_authors, *by_hand} - {""})
 
     @property
@@ -192,7 +201,36 @@ class Task:
     @property
     def unread_follow_ups(self) -> bool:
         """Whether somebody said more than the newest run was told."""
-        return len(self.follow_ups) > max((run.follow_ups for run in self.runs), default=0)
+        return len(self.follow_ups) > self.read_follow_ups
+
+    @property
+    def read_follow_ups(self) -> int:
+        """How many follow-ups, from the first, some run was told."""
+        return max((run.follow_ups for run in self.runs), default=0)
+
+    @property
+    def replaced(self) -> bool:
+        """Whether somebody said, and no run was told yet, that what is under way is to be dropped."""
+        return "replace" in self.follow_up_modes[self.read_follow_ups :]
+
+    @property
+    def due_follow_ups(self) -> bool:
+        """Whether a further round has to begin. Who works by hand is waited for, but for a word that drops it all."""
+        return self.unread_follow_ups and (not self.taken_over_by or self.replaced)
+
+    @property
+    def waits_to_be_taken_back(self) -> bool:
+        """Whether a person handed back work that no run has taken in yet."""
+        return len(self.handed_back) > sum(1 for run in self.runs if run.by)
+
+    @property
+    def change_so_far(self) -> Change | None:
+        """The newest change that work can go on from: none that a follow-up told to drop since."""
+        drops = [number for number, mode in enumerate(self.follow_up_modes, 1) if mode == "replace"]
+        told = {run.run_id: run.follow_ups for run in self.runs}
+        if self.change is None or told.get(self.change.run_id, 0) < max(drops, default=0):
+            return None
+        return self.change
 
     @property
     def cost_usd_micros(self) -> int:

@@ -2,23 +2,25 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
-from greylag.adapters.agents.port import Assignment, VerifyAnswer
+from greylag.adapters.agents.port import Assignment, Steer, VerifyAnswer, nothing_more
 from greylag.adapters.models.backends.cassette import Cassette
 from greylag.adapters.models.backends.scripted import ScriptedUpstream
 from greylag.adapters.models.gateway import LocalGateway
-from greylag.adapters.models.port import RunGrant, Session, TurnReceipt
+from greylag.adapters.models.port import ModelCall, ModelReply, RunGrant, Session, TurnReceipt
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
 from greylag.domain.labels import Label
 from greylag.egress.door import Door
+from greylag.egress.permit import Permit
 from greylag.governance.question import Question, Verdict
 from tests.support.sight import PlainSight
 
@@ -114,6 +116,38 @@ class Stage:
 
     async def _settle(self, receipt: TurnReceipt) -> None:
         self.turns.append(receipt)
+
+
+class Said:
+    """Things said to an agent at work, and which of them it took."""
+
+    def __init__(self, *texts: str) -> None:
+        self.more = nothing_more()
+        self.heard: list[str] = []
+        for text in texts:
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Say ``text``."""
+
+        async def heard() -> None:
+            self.heard.append(text)
+
+        self.more.put_nowait(Steer(text, heard))
+
+
+@contextmanager
+def watched(bodies: list[bytes]) -> Iterator[None]:
+    """Collect the body of every call that reaches a scripted model."""
+    send = ScriptedUpstream.send
+
+    async def noting(self: ScriptedUpstream, permit: Permit, call: ModelCall) -> ModelReply:
+        bodies.append(call.body)
+        return await send(self, permit, call)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptedUpstream, "send", noting)
+        yield
 
 
 def answering(*answers: VerifyAnswer | Exception) -> Callable[[], Awaitable[VerifyAnswer]]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from agent_stage import ACP_AGENT, Stage
+from agent_stage import ACP_AGENT, Said, Stage
 
 from greylag.adapters.agents.backends.acp import AcpAgent
 from greylag.adapters.agents.conformance import Act, check_agent
@@ -29,7 +29,7 @@ async def test_keeps_every_promise(stage: Stage) -> None:
 
     findings = await check_agent(AcpAgent(), set_up)
     assert [finding for finding in findings if not finding.kept] == []
-    assert len(findings) == 10
+    assert len(findings) == 11
 
 
 async def test_permission_is_given_once_and_chosen_by_kind(stage: Stage) -> None:
@@ -142,3 +142,42 @@ async def test_no_program_is_refused(stage: Stage) -> None:
 
 async def test_probe_is_ready() -> None:
     assert (await AcpAgent().probe()).ready
+
+
+async def test_what_is_said_meanwhile_is_the_next_turn_of_the_same_session(stage: Stage) -> None:
+    said = Said()
+
+    async def progress(line: str) -> None:
+        stage.lines.append(line)
+        if line == "I begin.":
+            said.say("run echo more >> a.txt\nsay With that too.")
+            said.say("say And that.")
+
+    assignment = stage.assignment(
+        prompt="say I begin.\nrun echo first > a.txt\nsay Done.", command=COMMAND, mounts=(ACP_AGENT,), more=said.more,
+        progress=progress,
+    )  # fmt: skip
+    result = await AcpAgent().work(assignment)
+    assert (result.outcome, result.detail) == ("finished", "And that.")
+    assert (stage.workspace / "a.txt").read_text() == "first\nmore\n"
+    assert len(said.heard) == 2
+    assert stage.lines.index("Done.") < stage.lines.index("With that too.") < stage.lines.index("And that.")
+
+
+@pytest.mark.parametrize(("ending", "heard"), [("error no luck", 0), ("stop refusal", 0), ("exit 3", 0)])
+async def test_a_turn_that_ends_badly_is_not_followed_by_another(stage: Stage, ending: str, heard: int) -> None:
+    said = Said("say never")
+    assignment = stage.assignment(prompt=ending, command=COMMAND, mounts=(ACP_AGENT,), more=said.more)
+    result = await AcpAgent().work(assignment)
+    assert result.outcome == "failed"
+    assert len(said.heard) == heard
+
+
+async def test_stop_in_a_later_turn_is_a_stop(stage: Stage) -> None:
+    said = Said("run touch later; sleep 60")
+    assignment = stage.assignment(prompt="say one", command=COMMAND, mounts=(ACP_AGENT,), more=said.more)
+    working = asyncio.create_task(AcpAgent().work(assignment))
+    while not (stage.workspace / "later").exists():
+        await asyncio.sleep(0.05)
+    assignment.stop.set()
+    assert (await working).outcome == "stopped"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from agent_stage import MODEL, Rules, Stage, answering, cassette, shell
+from agent_stage import ASSETS, MODEL, Rules, Said, Stage, answering, cassette, shell, watched
 
 from greylag.adapters.agents.backends.claude import ClaudeAgent
 from greylag.adapters.agents.conformance import Act, check_agent
@@ -39,7 +39,7 @@ async def test_keeps_every_promise(stage: Stage) -> None:
 
     findings = await check_agent(ClaudeAgent(BINARY), set_up)
     assert [finding for finding in findings if not finding.kept] == []
-    assert len(findings) == 10
+    assert len(findings) == 11
 
 
 @needs_claude
@@ -214,3 +214,100 @@ async def test_without_a_model_it_does_not_start(
     with pytest.raises(OperatorError) as raised:
         await ClaudeAgent(binary).work(stage.assignment(session=session, model=model))
     assert raised.value.code == "GL-AGENT-002"
+
+
+def told(transcript: bytes, kind: str = "sent") -> str:
+    entries = [json.loads(line) for line in transcript.splitlines()]
+    return "\n".join(json.dumps(entry.get("value")) for entry in entries if entry.get("kind") == kind)
+
+
+@needs_claude
+async def test_what_is_said_while_a_tool_runs_reaches_the_model_with_its_next_call(stage: Stage) -> None:
+    said = Said()
+    seen: list[bytes] = []
+
+    async def progress(line: str) -> None:
+        if line.startswith("runs sleep"):
+            said.say("STEER: rename it too")
+
+    script = cassette(shell("sleep 1; echo one"), shell("echo two"), DONE)
+    with watched(seen):
+        result = await work(stage, script, more=said.more, progress=progress)
+    assert (result.outcome, result.detail) == ("finished", "It is fixed. All checks pass.")
+    assert said.heard == ["STEER: rename it too"]
+    assert [b"STEER: rename it too" in body for body in seen if b'"tools"' in body] == [False, True, True]
+    assert len(stage.turns) == 3  # worked in: no turn of its own was needed
+
+
+@needs_claude
+async def test_what_comes_too_late_for_the_turn_is_worked_on_before_the_end(stage: Stage) -> None:
+    said = Said()
+    seen: list[bytes] = []
+
+    async def progress(line: str) -> None:
+        if line == "It is fixed.":  # the last words of the turn: no model call comes after them
+            said.say("STEER: one more thing")
+
+    with watched(seen):
+        result = await work(stage, cassette(DONE), more=said.more, progress=progress)
+    assert result.outcome == "finished"
+    assert said.heard == ["STEER: one more thing"]
+    assert b"STEER: one more thing" in seen[-1]
+    assert len(stage.turns) == 2
+    assert result.transcript.count(b'"type":"result"') == 2
+
+
+@needs_claude
+async def test_several_things_said_before_the_first_call_are_all_heard_in_order(stage: Stage) -> None:
+    said = Said("STEER A", "/help STEER B", "STEER C \N{BEL}\u202e")
+    result = await work(stage, cassette(shell("echo one"), DONE), more=said.more)
+    assert result.outcome == "finished"
+    assert said.heard == ["STEER A", "/help STEER B", "STEER C \N{BEL}\u202e"]
+    assert "Request: /help STEER B" in told(result.transcript)  # no command of the program's own
+
+
+@needs_claude
+async def test_a_failed_turn_ends_the_run_and_what_was_not_heard_stays_unheard(stage: Stage) -> None:
+    said = Said()
+
+    async def progress(line: str) -> None:
+        if line == "I go on.":
+            said.say("STEER too late")
+
+    script = cassette({"say": "I go on.", "tools": [{"name": "shell", "command": "sleep 0.5"}]})
+    result = await work(stage, script, more=said.more, progress=progress)
+    assert result.outcome == "failed"
+    assert "GL-SCRIPT-004" in result.detail
+
+
+@needs_claude
+async def test_stop_is_quick_with_things_unheard(stage: Stage) -> None:
+    said = Said()
+    async with stage.session([cassette(shell("touch began; sleep 60"), DONE)]) as session:
+        assignment = stage.assignment(session=session, model=MODEL, more=said.more)
+        working = asyncio.create_task(ClaudeAgent(BINARY).work(assignment))
+        while not (stage.workspace / "began").exists():
+            await asyncio.sleep(0.05)
+        said.say("STEER never")
+        await asyncio.sleep(0.2)
+        since = time.monotonic()
+        assignment.stop.set()
+        result = await working
+    assert (result.outcome, said.heard) == ("stopped", [])
+    assert time.monotonic() - since < 8
+
+
+async def test_program_that_never_takes_what_was_said_comes_to_its_end_all_the_same(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greylag.adapters.agents.backends.claude._NEXT_TURN_SECONDS", 0.5)
+    binary = tmp_path / "deaf" / "claude"
+    binary.parent.mkdir()
+    binary.write_bytes((ASSETS / "deaf_claude.py").read_bytes())
+    binary.chmod(0o755)
+    said = Said("STEER into the void")
+    async with stage.session([]) as session:
+        assignment = stage.assignment(session=session, model=MODEL, more=said.more)
+        result = await ClaudeAgent(binary).work(assignment)
+    assert (result.outcome, result.detail) == ("finished", "done without it")
+    assert said.heard == []

@@ -27,7 +27,7 @@ async def test_keeps_every_promise(stage: Stage) -> None:
 
     findings = await check_agent(CommandAgent(), set_up)
     assert [finding for finding in findings if not finding.kept] == []
-    assert len(findings) == 10
+    assert len(findings) == 11
 
 
 async def test_prompt_is_on_standard_input_and_in_a_file_outside_the_workspace(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""A real Matrix server, a person on it, and our backend as a platform has it."""
+"""Stages for chats: a real Matrix server with a person and our backend, and a few answers of Slack's."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.matrix_people import Bot, Person
+from tests.support.slack_server import SlackServer
+from tests.support.slack_stage import Inbox, Notes
 from tests.support.synapse import SynapseServer, synapse
 
 __all__ = ["synapse"]
@@ -32,3 +34,24 @@ async def bot(synapse: SynapseServer, names: tuple[str, str], tmp_path: Path, an
     made = Bot(synapse, synapse.register(names[1]), tmp_path / "matrix", {ann.user})
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackServer]:
+    """A few answers of Slack's, over real connections."""
+    server = SlackServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """What our Slack backend remembers by."""
+    return Notes()
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    """Whom our Slack backend tells what it heard."""
+    return Inbox()

@@ -47,7 +47,7 @@ async def test_a_conversation(bot: Bot, ann: Person, room: str) -> None:
     assert content["body"].splitlines() == [
         "Working on it.",
         "",
-        "Approve: write “approve”",
+        "Approve: write “approve aaaaaaaaaaaa”",
         "Open the page: https://greylag.test/tasks/task_1",
     ]
     assert said.decrypted is is_encrypted(ann, room)
@@ -56,7 +56,8 @@ async def test_a_conversation(bot: Bot, ann: Person, room: str) -> None:
     await ann.say(room, "make it red too", thread=root)
     await ann.react(room, handle, "👍")
     await ann.react(room, root, "👍")  # theirs: nothing to us
-    await ann.say(room, "* edited", **{"m.new_content": {}, "m.relates_to": {"rel_type": "m.replace", "event_id": root}})
+    replaces = {"rel_type": "m.replace", "event_id": root}
+    await ann.say(room, "* edited", **{"m.new_content": {}, "m.relates_to": replaces})
     await ann.say(room, "approve", thread=root)
     _, reply, reaction, typed = await bot.ears.wait(4)
     assert (reply.kind, reply.text, reply.conversation.thread) == ("reply", "make it red too", root)
@@ -84,7 +85,8 @@ async def test_progress_is_one_message_that_changes(bot: Bot, ann: Person, room:
         again = a_post(room, root, "tests", key=f"p/{number + 2}", kind="progress", title="task_1", steps=steps)
         assert await bot.post(again, handle=handle) == handle
     seen = await ann.read(room, lambda events: sum(bot.user == each.sender for each in events) >= 4)
-    contents = [each.source["content"] for each in seen if each.sender == bot.user and "msgtype" in each.source["content"]]
+    contents = [each.source["content"] for each in seen if each.sender == bot.user]
+    contents = [content for content in contents if "msgtype" in content]
     assert contents[-1]["m.relates_to"] == {"rel_type": "m.replace", "event_id": handle}
     assert contents[-1]["m.new_content"]["body"] == "task_1\n✓ read the code\n… run the tests"
     assert {content["msgtype"] for content in contents} == {"m.notice"}
@@ -124,8 +126,9 @@ async def test_files_arrive_as_they_were(bot: Bot, ann: Person, room: str) -> No
     content = bytes(range(256)) * 40
     conversation = Conversation("matrix:chat.test", room, root)
     allowed = permit(Stage.CHAT, WHERE, digest(content))
-    sent = await bot.chat.upload(allowed, conversation, "../build\u202e.whl", content, "build/1")
-    assert await bot.chat.upload(allowed, conversation, "../build\u202e.whl", content, "build/1", uncertain=True) == sent
+    what = (allowed, conversation, "../build\u202e.whl", content, "build/1")
+    sent = await bot.chat.upload(*what)
+    assert await bot.chat.upload(*what, uncertain=True) == sent
     seen = await ann.read(room, lambda events: any(each.event_id == sent for each in events))
     said = next(each.source["content"] for each in seen if each.event_id == sent)
     assert said["body"] == said["filename"] == ".._build«U+202E».whl"

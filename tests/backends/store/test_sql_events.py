@@ -19,6 +19,7 @@ from greylag.adapters.store.opening import Control, open_control
 from greylag.domain import events as ev
 from greylag.domain.errors import GreylagError, IntegrityError, RequestRefused
 from greylag.domain.ids import TaskId, new_id
+from greylag.domain.labels import Label
 from greylag.domain.references import Reference
 from greylag.domain.replaying import replay
 from greylag.domain.states import TaskStatus
@@ -26,6 +27,7 @@ from tests.support.postgres import DatabaseUrls
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "events-v1.json"
 AT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
+LABEL = Label.of("confidential", classes=("user",), origins=("DE",), regimes=("eu-gdpr",), derived_by=("room",))
 BODY = Reference("eu", f"sha256:{'a' * 64}", 12, "request", "text/plain")
 
 
@@ -316,6 +318,8 @@ def sample_of(kind: object) -> object:
         return kind(1)
     if kind is Reference:
         return BODY
+    if kind is Label:
+        return LABEL
     if getattr(kind, "__supertype__", None) is str:
         return "run_01"
     arguments = get_args(kind)

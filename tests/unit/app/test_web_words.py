@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greylag.app.web.conversation import Steps, entry_of, folded
 from greylag.app.web.documents import MessageOut
 from greylag.app.web.patches import read_patch
 from greylag.app.web.rendering import ago, visible
-from greylag.app.web.standing import rights_of, standing_of
+from greylag.app.web.thread.conversation import Steps, entry_of, folded
+from greylag.app.web.thread.standing import rights_of, standing_of
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
 from greylag.domain.repository import Person

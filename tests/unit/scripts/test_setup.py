@@ -146,12 +146,52 @@ def test_what_was_left_half_done_is_made_anew(checkout: Path, monkeypatch: pytes
 
     monkeypatch.setattr(script, "ROOT", checkout)
     monkeypatch.setattr(script, "TOOLS", checkout / ".tools")
-    for folder in (".venv", ".toolchain", ".tools/claude/.fetch-abc"):
+    folders = (".venv", ".toolchain", ".tools/matrix", ".tools/claude/.fetch-abc")
+    for folder in folders:
         (checkout / folder).mkdir(parents=True)
-    script.unfinished(".venv").touch()
+    for folder in (".venv", ".tools/matrix"):
+        script.unfinished(folder).touch()
     script.discard_leavings()
-    left = [folder for folder in (".venv", ".toolchain", ".tools/claude/.fetch-abc") if (checkout / folder).exists()]
-    assert left == [".toolchain"]
+    assert [folder for folder in folders if (checkout / folder).exists()] == [".toolchain"]
+
+
+def test_what_only_tests_need_is_installed_for_tests_only(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same steps and marks as for everything else, from the lock file's own group."""
+    import setup as script  # noqa: PLC0415 - see `wheels`
+
+    monkeypatch.setattr(script, "ROOT", checkout)
+    monkeypatch.setattr(script, "TOOLS", checkout / ".tools")
+    monkeypatch.setattr(script, "READY", checkout / ".venv" / ".ready")
+    asked = []
+
+    class Done:
+        tail: tuple[str, ...] = ()
+
+        def __init__(self, name: str, command: list[str | Path], *_: object) -> None:
+            asked.append(name)
+            (checkout / name).mkdir(parents=True, exist_ok=True)
+
+        def wait(self) -> int:
+            return 0
+
+        def stop(self) -> None:
+            """Nothing runs."""
+
+    monkeypatch.setattr(script, "Job", Done)
+    monkeypatch.setattr(script.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(script, "find_uv", lambda: Path("uv"))
+    monkeypatch.setenv("GREYLAG_SETUP_UV", "uv")
+    assert script.main(script.FOR_TESTS) == 0
+    assert asked == [".tools/matrix"]
+    assert [path.relative_to(checkout).as_posix() for path in checkout.rglob(".ready")] == [".tools/matrix/.ready"]
+    asked.clear()
+    (checkout / ".venv").mkdir()
+    assert script.main() == 0
+    assert asked == [".venv", ".toolchain", "agent"]
+    for steps in (script.from_lock_file, script.from_other_index):
+        flat = [str(part) for step in steps(".tools/matrix") for part in step]
+        assert "matrix-server" in flat
+        assert "--editable" not in flat
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from greylag.adapters.agents.cleaning import display_line
-from greylag.adapters.agents.port import Agent, AgentResult, Assignment
+from greylag.adapters.agents.port import Agent, AgentResult, Assignment, Steer, nothing_more
 from greylag.adapters.agents.transcript import TRANSCRIPT_BYTES
 
 STOP_WITHIN_SECONDS = 12.0
@@ -55,8 +55,8 @@ async def check_agent(agent: Agent, stage: Stage) -> tuple[Finding, ...]:
 
     Takes some seconds. Puts a made-up secret into this process's environment for the time of one act.
     """
-    return (*await _edits(agent, stage), *await _stops(agent, stage), *await _fails(agent, stage),
-            *await _sees_nothing(agent, stage))  # fmt: skip
+    return (*await _edits(agent, stage), *await _hears(agent, stage), *await _stops(agent, stage),
+            *await _fails(agent, stage), *await _sees_nothing(agent, stage))  # fmt: skip
 
 
 async def _edits(agent: Agent, stage: Stage) -> tuple[Finding, ...]:
@@ -74,6 +74,21 @@ async def _edits(agent: Agent, stage: Stage) -> tuple[Finding, ...]:
         Finding("tells only clean lines", all(line and line == display_line(line) for line in lines), repr(lines)),
         Finding("keeps a bounded transcript of JSON lines", _is_transcript(result.transcript), _told(result)),
     )
+
+
+async def _hears(agent: Agent, stage: Stage) -> tuple[Finding, ...]:
+    more, heard = nothing_more(), [0]
+
+    async def note() -> None:
+        heard[0] += 1
+
+    more.put_nowait(Steer("say I have heard it", note))
+    async with stage(EDIT) as assignment:
+        result = await agent.work(replace(assignment, more=more))
+    taken = (heard[0], more.qsize())
+    promise = "takes once what is said while it works" if agent.hears else "leaves alone what it can't be told"
+    kept = result.outcome == "finished" and taken == ((1, 0) if agent.hears else (0, 1))
+    return (Finding(promise, kept, f"heard {taken[0]} times, {taken[1]} left; {_told(result)}"),)
 
 
 async def _stops(agent: Agent, stage: Stage) -> tuple[Finding, ...]:

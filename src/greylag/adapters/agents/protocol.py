@@ -1,12 +1,15 @@
-"""One turn of the Agent Client Protocol with a program in a sandbox, over its standard streams.
+"""A conversation by the Agent Client Protocol with a program in a sandbox, over its standard streams.
 
 The requests and answers are the protocol library's types; the line client is our own, because the library's one starts
 a task for every message an agent sends and logs what it can't read, which a hostile agent could use to fill memory and
 logs. Here one message is read at a time. The platform offers the agent no files, no terminal and no server of its own:
 all it may touch is in the sandbox already.
+
+The protocol has no way to say something into a turn, and to cancel one would end what the agent runs at that moment,
+a test of minutes among it: what is said meanwhile is the next turn's prompt, in the same session.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from acp.meta import AGENT_METHODS, CLIENT_METHODS, PROTOCOL_VERSION
@@ -115,8 +118,16 @@ class ProtocolRun:
         self._session = opened.session_id
         await self._choose_mode(opened.modes)
         words = self._assignment.prompt.encode("utf-8", "replace").decode()
+        reason = await self._prompt(words)
+        while reason == "end_turn" and not self._assignment.more.empty():
+            steer = self._assignment.more.get_nowait()
+            self._message = ""
+            reason = await self._prompt(steer.text.encode("utf-8", "replace").decode(), steer.heard)
+        return reason
+
+    async def _prompt(self, words: str, heard: Callable[[], Awaitable[None]] | None = None) -> str:
         prompt = PromptRequest(session_id=self._session, prompt=[TextContentBlock(type="text", text=words)])
-        return (await self._ask("session_prompt", prompt, PromptResponse)).stop_reason
+        return (await self._ask("session_prompt", prompt, PromptResponse, heard)).stop_reason
 
     async def _choose_mode(self, modes: SessionModeState | None) -> None:
         offered = {mode.id for mode in modes.available_modes} if modes else set()
@@ -129,14 +140,18 @@ class ProtocolRun:
         except _Refused as refusal:  # then it asks for permission, and gets it
             self._transcript.add("note", f"mode {mode!r} was refused: {refusal}")
 
-    async def _ask(self, method: str, request: BaseModel, answer: type[_Answer]) -> _Answer:
-        """Return the agent's answer; what it says or asks before is dealt with on the way."""
+    async def _ask(
+        self, method: str, request: BaseModel, answer: type[_Answer], sent: Callable[[], Awaitable[None]] | None = None
+    ) -> _Answer:
+        """Return the agent's answer; what it says or asks before is dealt with on the way. ``sent``: once it is."""
         if self._wire is None or self._messages is None:
             raise _Gone
         self._requests += 1
         number = self._requests
         name = AGENT_METHODS[method]
         await self._wire.send({"jsonrpc": "2.0", "id": number, "method": name, "params": _plain(request)})
+        if sent is not None:
+            await sent()
         async for message in self._messages:
             if "method" in message:
                 await self._hear(self._wire, message)

@@ -89,7 +89,9 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One thing that came in. ``kind`` ∈ mention, direct, reply, click, reaction.
+    """One thing that came in. ``kind`` ∈ mention, direct, reply, click, reaction, unreadable.
+
+    ``unreadable`` came encrypted and stayed so: nothing is known of it but who sent it where, which deserves an answer.
 
     ``event_id`` is the chat's own, the same for each delivery of the same event. ``author`` and ``message_id`` are the
     chat's ids (of a click: who clicked, and the message that was clicked). ``verb``, ``value`` and ``task_id`` are what

@@ -145,6 +145,23 @@ async def fetch_url(git: Git, source: Source, target: Path, bounds: ImportBounds
         raise _not_reachable(source.url, error.message) from None
 
 
+async def clone_url(git: Git, url: str, target: Path, bounds: ImportBounds) -> None:
+    """Make the empty folder ``target`` a clone of ``url`` without files checked out; its password is not kept there.
+
+    Raises RequestRefused ``GL-FORGE-002`` where it can't be read.
+    """
+    asked = _with_credentials(url, {})
+    cloning = git.run(
+        "clone", "--quiet", "--no-checkout", "--template=", "--no-recurse-submodules", "--", asked.url, str(target),
+        env=asked.env, config=(*asked.config, *(f"fetch.fsck.{name}=ignore" for name in _FORGIVEN)),
+        bounds=GitBounds(bounds.seconds),
+    )  # fmt: skip
+    try:
+        await _while_small(cloning, target, bounds.size_bytes)
+    except BackendError as error:
+        raise _not_reachable(asked.url, error.message) from None
+
+
 def read_path(path: Path) -> Source:
     """Read the refs of the repository at ``path`` as plain files.
 

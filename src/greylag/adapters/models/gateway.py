@@ -11,6 +11,7 @@ from greylag.adapters.models.session import RunSession
 from greylag.adapters.models.turn import Turns
 from greylag.domain.clock import Clock
 from greylag.domain.errors import OperatorError
+from greylag.domain.labels import Label
 from greylag.egress.door import Door
 
 _PREFIX = "gw-"
@@ -66,6 +67,11 @@ class LocalGateway:
         listener = await listen(self._socket_dir, f"{_PREFIX}{self._clock.entropy(12).hex()}", session)
         self._open[grant.run_id] = _Open(turns, session, listener)
         return Session(listener.path, token)
+
+    def relabel(self, run_id: str, label: Label) -> None:
+        """Join ``label`` to the run's, for every call that is decided from now on."""
+        if opened := self._open.get(run_id):
+            opened.turns.relabel(label)
 
     async def close(self, run_id: str) -> None:
         """Stop listening and forget the token; calls under way are ended and settled; an unknown run is fine.

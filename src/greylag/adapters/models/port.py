@@ -155,6 +155,13 @@ class Gateway(Protocol):
         """Listen for one run. Raises OperatorError ``GL-GATEWAY-001`` for an endpoint that is not configured."""
         ...
 
+    def relabel(self, run_id: str, label: Label) -> None:
+        """Join ``label`` to the run's: every call that is decided from now on carries it. An unknown run is fine.
+
+        For what is said to an agent at work: called before it is told.
+        """
+        ...
+
     async def close(self, run_id: str) -> None:
         """Stop listening and forget the token; calls under way are ended and settled; an unknown run is fine.
 

@@ -22,6 +22,7 @@ from greylag.adapters.models.reply.restoring import EventRestorer, restored_body
 from greylag.adapters.models.reply.usage import Usage, UsageReader, usage_of
 from greylag.adapters.models.request import Draft
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, OperatorError, RequestRefused
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door, Passed
 from greylag.egress.hop import Hop
@@ -136,6 +137,10 @@ class Turns:
             self._settling.add(settling)
             settling.add_done_callback(self._settling.discard)
             await asyncio.shield(settling)
+
+    def relabel(self, label: Label) -> None:
+        """Join ``label`` to the one that every further call is decided with."""
+        self._grant = replace(self._grant, label=self._grant.label.joined(label))
 
     async def drain(self) -> None:
         """Wait until every call that has ended is settled."""

@@ -53,14 +53,14 @@ def checked_text(name: str, value: str, *, longest: int = MAX_TEXT_CHARACTERS, e
     return value
 
 
-def encode(value: object) -> str:
-    """Return a frozen value as JSON text that `decode` brings back equal.
+def encode(value: object, kind: Any = None) -> str:
+    """Return a frozen value as JSON text that `decode` brings back equal as ``kind``, by default its own class.
 
     Raises RequestRefused ``GL-STORE-002`` where it would not come back equal (a wrong type in a field, text that a
     database can't hold), or is larger than 1 MiB.
     """
     name = type(value).__name__
-    decoder: msgspec.json.Decoder[Any] = _decoder(type(value))  # type: ignore[arg-type]  # classes are hashable
+    decoder: msgspec.json.Decoder[Any] = _decoder(kind or type(value))  # type: ignore[arg-type]  # classes are hashable
     try:
         data = msgspec.json.encode(value)
         same = decoder.decode(data) == value

@@ -17,7 +17,7 @@ from greylag.adapters.store.port import (
     LedgerStore,
     ThreadStore,
 )
-from greylag.domain.conversation import Conversation
+from greylag.domain.conversation import Conversation, Offer
 from greylag.domain.errors import GreylagError, IntegrityError
 from greylag.domain.events import QuestionAsked, StopRequested, TaskReceived, TaskReleased
 from greylag.domain.ids import TaskId, derived_id
@@ -30,6 +30,7 @@ Check = tuple[str, Callable[[], None]]
 
 _AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 _BODY = Reference("conformance", f"sha256:{'0' * 64}", 1, "text", "text/plain")
+_OFFERS = (Offer("approve", "Approve", "sha256:1"), Offer("say", "“more” <b>&"))
 _RECEIVED = TaskReceived("console", "ada", _BODY, "Größe ≠ 大小 🪿", "conformance", repository="conformance")
 
 
@@ -115,12 +116,13 @@ def _thread(threads: ThreadStore) -> None:
 
     def say(key: str) -> int:
         return threads.say(
-            task_id, author="ada", kind="text", body=_BODY, key=key, decision_id="dec_1", at=_AT
+            task_id, author="ada", kind="text", body=_BODY, key=key, decision_id="dec_1", at=_AT, offers=_OFFERS
         ).sequence
 
     _require([say("a"), say("b"), say("a")] == [1, 2, 1], "a key was said twice")
     _require([message.key for message in threads.messages(task_id)] == ["a", "b"], "other messages came back")
     _require([message.key for message in threads.messages(task_id, after=1)] == ["b"], "`after` was not heeded")
+    _require({message.offers for message in threads.messages(task_id)} == {_OFFERS}, "other offers came back")
 
 
 def _people(directory: Directory) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, ledger, people, release, repo, tasks
+from greylag.app.cli import evidence, handing, ledger, people, release, repo, slack, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
 from greylag.app.cli.context import HomeOption, set_home
@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Asked in chat, done where the data may be; decided, recorded and shown.",
 )  # fmt: skip
 app.add_typer(repo.app, name="repo", help="Repositories: add, list, change.")
-app.add_typer(tasks.app, name="task", help="Tasks: list, show, watch, reply, stop.")
+app.add_typer(tasks.app, name="task", help="Tasks: list, show, watch, reply, stop, take over, hand back.")
 app.add_typer(release.app, name="release", help="What is live, and the way back.")
 app.add_typer(ledger.app, name="ledger", help="The tamper-evident record of every decision.")
 app.add_typer(evidence.app, name="evidence", help="The signed evidence of a task.")
@@ -33,6 +33,9 @@ app.add_typer(export.app, name="export", help="Registers, event logs and stateme
 app.add_typer(whatif.app, name="whatif", help="Drills: what recorded decisions would be in another world.")
 app.add_typer(policy.app, name="policy", help="Which rules decide, whether they hold, and why a decision is as it is.")
 app.add_typer(people.app, name="person", help="Who may use the platform.")
+tasks.app.command("checkout")(handing.checkout)
+tasks.app.command("handback")(handing.handback)
+app.add_typer(slack.app, name="slack", help="The Slack app of this platform.")
 app.command("ask")(tasks.ask)
 app.command("approve")(tasks.approve)
 app.command("reject")(tasks.reject)

@@ -152,14 +152,17 @@ def watch(task: TaskArgument, as_person: As = "", as_json: Json = False) -> None
 def reply(
     task: TaskArgument,
     text: Annotated[str, typer.Argument(help="What else you want, or the answer to the question.")],
+    mode: Annotated[
+        str, typer.Option(help="add (tell the agent now), queue (comes next) or replace; without it the words decide.")
+    ] = "",
     as_person: As = "",
     detach: Annotated[bool, typer.Option("--detach", help="Don't watch.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say more in the thread; it starts a further round."""
+    """Say more in the thread: the agent at work is told, or a further round begins with it."""
     with connect(as_person) as session:
         seen = session.get(f"/tasks/{task}/messages")
-        found = session.post(f"/tasks/{task}/replies", {"text": text})
+        found = session.post(f"/tasks/{task}/replies", {"text": text, "mode": mode})
         if not detach or session.own:
             found = follow(session, found["task_id"], after=seen[-1]["sequence"] if seen else 0, quiet=as_json)
     emit(found, as_json, summary)

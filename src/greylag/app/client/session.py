@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 
@@ -53,6 +54,12 @@ class Session:
     def own(self) -> bool:
         """Whether the platform runs only as long as this command."""
         return self._own is not None
+
+    def git_url(self, repository: str) -> str:
+        """Return where git reads ``repository``, with the credentials of this session in it: for one command's use."""
+        scheme, _, place = self.url.partition("://")
+        token = quote(read_operator_token(self.home), safe="")
+        return f"{scheme}://{quote(self.person, safe='')}:{token}@{place}/git/{quote(repository)}"
 
     def act_as(self, person: str) -> None:
         """Count what follows as ``person``'s."""

@@ -18,7 +18,7 @@ _TASK = re.compile(r"\btask_[0-9a-z]{26}\b")
 _ACKNOWLEDGED_SECONDS = 30.0
 _SETTLED_SECONDS = 60.0
 #: How the stand-in marks a step of a live card, at the beginning of its line.
-_STEP = re.compile(r"^[○…✓✗] ")
+_STEP = re.compile(r"^ *[○…✓✗] (.*)$")
 
 
 class Chatroom:
@@ -99,7 +99,7 @@ class Chatroom:
     def _shown(self, message: Message) -> list[str]:
         first, *rest = self.workspace.lines(message)
         lines = [first.partition(": ")[2], *(line.removeprefix("    ") for line in rest)]
-        steps = [_STEP.sub("", line) for line in lines if _STEP.match(line)]
+        steps = [found.group(1) for line in lines if (found := _STEP.match(line))]
         if steps:
             return ["·", *steps]
         has_buttons = any(not widget.url for widget in self.workspace.widgets(message.ts))

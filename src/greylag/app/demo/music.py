@@ -38,10 +38,8 @@ def show_example(demo: Demo, feature: str) -> None:
         demo.must("turned_back", attempts == ["turned_back", "passed"], "a wrong attempt is turned back, then mended")
         _refuse_own_approval(demo, task)
         demo.headline("A follow-up in the same thread")
-        demo.act_as("ada")
-        demo.session.post(f"/tasks/{task['task_id']}/replies", {"text": FOLLOW_UP})
         stale = task["subject"]
-        task = demo.rest(task["task_id"])
+        task = demo.reply(task, FOLLOW_UP)
         demo.must("new_subject", task["subject"] != stale, "a new change is a new digest to approve")
     demo.must("in_review", task["status"] == "in_review", "the change is up for review")
     demo.headline("Somebody else approves exactly this")
@@ -56,6 +54,13 @@ def show_example(demo: Demo, feature: str) -> None:
 def _refuse_own_approval(demo: Demo, task: dict[str, Any]) -> None:
     demo.headline("Who asked can't approve")
     demo.act_as("ada")
+    if demo.room is not None:
+        room = demo.room
+        said = room.answer_to("ada", task["task_id"], lambda: room.click("ada", task["task_id"], "Approve"))
+        demo.tell("\n".join(f"  {line.strip()}" for line in said.splitlines()))
+        refused = "GL-APPROVE-001" in said or "GL-PERSON-002" in said
+        demo.must("own_approval_refused", refused, "asking is not approving")
+        return
     try:
         demo.session.post(f"/tasks/{task['task_id']}/approval", {"subject": task["subject"]})
     except RemoteRefusal as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from greylag.app.client.console import say
 from greylag.app.client.session import Session
+from greylag.app.demo.chatroom import chatroom
 from greylag.app.demo.music import FEATURES, show_example
 from greylag.app.demo.real import JURISDICTION, open_registry, show_real_package
 from greylag.app.demo.showing import Demo, show_ledger
@@ -41,13 +42,14 @@ def run_demo(feature: str, real: bool, keep: Path | None, as_json: bool) -> int:
     with _home(keep) as home:
         if real:
             open_registry(home, settings, _silent if as_json else say)
-        with Session(home, "grace", settings) as session:
-            demo = Demo(home, session, quiet=as_json)
-            for name, roles in PEOPLE.items():
-                session.post("/people", {"name": name, "roles": roles})
-            if real:
+        if real:
+            with Session(home, "grace", settings) as session:
+                demo = _people_in(Demo(home, session, quiet=as_json))
                 show_real_package(demo)
-            else:
+        else:
+            with chatroom(tuple(PEOPLE)) as room, Session(home, "grace", room.settings(settings)) as session:
+                demo = _people_in(Demo(home, session, as_json, room))
+                demo.tell(f"The chat is a stand-in for Slack, on this machine: {room.url} shows it as it goes on.")
                 show_example(demo, feature)
         show_ledger(demo)
     seconds = time.monotonic() - began
@@ -57,6 +59,16 @@ def run_demo(feature: str, real: bool, keep: Path | None, as_json: bool) -> int:
         model = "none (a small program made the change)" if real else "scripted (no real model was called)"
         say(f"\nAll of it was as it must be. {seconds:.0f} s, model: {model}.")
     return 0
+
+
+def _people_in(demo: Demo) -> Demo:
+    """Add everybody, and say who they are in the chat."""
+    for name, roles in PEOPLE.items():
+        demo.session.post("/people", {"name": name, "roles": roles})
+    accounts = demo.room.accounts(tuple(PEOPLE)) if demo.room is not None else {}
+    for name, (source, author) in accounts.items():
+        demo.session.post("/people/links", {"name": name, "chat": source, "id": author})
+    return demo
 
 
 def _silent(line: str) -> None:

@@ -3,7 +3,8 @@
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Set
+import time
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from greylag.app.audit import decisions_of, open_evidence, verify_ledger
 from greylag.app.client.console import say
 from greylag.app.client.session import Session
 from greylag.app.client.thread import follow
+from greylag.app.demo.chatroom import Chatroom
 from greylag.domain.errors import IntegrityError
 from greylag.domain.stages import Stage
 
+_LOOK_SECONDS = 0.2
+_TAKEN_SECONDS = 60.0
 #: So many kinds of asset a task through every stage leaves at least.
 _KINDS = 9
 
@@ -21,13 +25,15 @@ _KINDS = 9
 class Demo:
     """What a showing needs: a session on a platform, and a list of what was seen. Ada asks, Grace approves.
 
-    Prints nothing where ``quiet``. Raises IntegrityError ``GL-DEMO-001`` as soon as something isn't as it must be.
+    With a ``room`` they do it there, and what is told is what the room shows. Prints nothing where ``quiet``. Raises
+    IntegrityError ``GL-DEMO-001`` as soon as something isn't as it must be.
     """
 
-    def __init__(self, home: Path, session: Session, quiet: bool) -> None:
+    def __init__(self, home: Path, session: Session, quiet: bool, room: Chatroom | None = None) -> None:
         self.home = home
         self.session = session
         self.quiet = quiet
+        self.room = room
         self.seen: dict[str, Any] = {}
         self._after: dict[str, int] = {}
 
@@ -46,6 +52,8 @@ class Demo:
 
     def rest(self, task_id: str) -> dict[str, Any]:
         """Follow the thread until it rests and return the task."""
+        if self.room is not None:
+            return self._rest_in(self.room, task_id)
 
         def remember(sequence: int) -> None:
             self._after[task_id] = sequence
@@ -53,9 +61,41 @@ class Demo:
         task = follow(self.session, task_id, after=self._after.get(task_id, 0), quiet=self.quiet, remember=remember)
         return dict(task)
 
+    def _rest_in(self, room: Chatroom, task_id: str) -> dict[str, Any]:
+        """Follow the thread as the room shows it, until the task rests and all of it has arrived there."""
+        while True:
+            task = self.session.get(f"/tasks/{task_id}")
+            told = self.session.get(f"/tasks/{task_id}/conversations")
+            if not self.quiet:
+                for line in room.news(task_id):
+                    say(line)
+            if task["resting"] and all(each["delivered"] for each in told):
+                return dict(task)
+            time.sleep(_LOOK_SECONDS)
+
+    def reply(self, task: dict[str, Any], text: str) -> dict[str, Any]:
+        """Say more as Ada; return the task once it rests again with that worked in."""
+        if self.room is not None:
+            self.room.say("ada", task["task_id"], text)
+            self._until(task["task_id"], lambda now: now["follow_ups"] > task["follow_ups"])
+        else:
+            self.act_as("ada")
+            self.session.post(f"/tasks/{task['task_id']}/replies", {"text": text})
+        return self.rest(task["task_id"])
+
+    def _until(self, task_id: str, seen: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until the platform has taken what was said in the room."""
+        for _ in range(round(_TAKEN_SECONDS / _LOOK_SECONDS)):
+            if seen(self.session.get(f"/tasks/{task_id}")):
+                return
+            time.sleep(_LOOK_SECONDS)
+        self.must("taken", False, "what is said in the room reaches the task")
+
     def ask(self, text: str, command: tuple[str, ...] = ()) -> dict[str, Any]:
         """Ask as Ada, with the program of a ``command`` agent if there is one; return the task once it rests."""
         self.act_as("ada")
+        if self.room is not None and not command:
+            return self.rest(self.room.ask("ada", text))
         body: dict[str, object] = {"text": text}
         if command:
             body |= {"agent": "command", "command": list(command)}
@@ -68,7 +108,11 @@ class Demo:
             remedy = task["remedy"] or "run `greylag doctor`."
             raise IntegrityError(task["code"] or "GL-DEMO-001", f"nothing came up for review: {cause}", remedy)
         self.act_as("grace")
-        self.session.post(f"/tasks/{task['task_id']}/approval", {"subject": task["subject"]})
+        if self.room is not None:
+            self.room.click("grace", task["task_id"], "Approve")
+            self._until(task["task_id"], lambda now: bool(now["approved_by"]))
+        else:
+            self.session.post(f"/tasks/{task['task_id']}/approval", {"subject": task["subject"]})
         return self.rest(task["task_id"])
 
     def stop(self, task: dict[str, Any]) -> dict[str, Any]:

@@ -131,12 +131,12 @@ def _residency(facts: FactBase, where: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What serves the chats besides the platform itself. ``make_front`` is given the chats that were reached, live."""
+    """What serves the chats besides the platform itself. ``uploads`` names the kinds of chat that get files."""
 
     cell: Cell
     store: ChatStore
     pages: Pages
-    make_front: Callable[[Mapping[str, Chat]], Front]
+    front: Front
     uploads: Collection[str] = ()
 
 
@@ -146,19 +146,13 @@ class Chats:
     def __init__(self, chats: Sequence[Chat], service: Service) -> None:
         self._chats = tuple(chats)
         self._service = service
-        self._reached: dict[str, Chat] = {}
-        self._front = service.make_front(self._reached)
+        self._front = service.front
         self._working: list[asyncio.Task[None]] = []
 
     @property
     def events(self) -> ASGIApp | None:
         """What takes Slack's events over HTTP, None where there is none."""
         return next((each.events for each in self._chats if isinstance(each, SlackChat)), None)
-
-    @property
-    def reached(self) -> Mapping[str, Chat]:
-        """The chats that are known by their source by now."""
-        return self._reached
 
     def start(self) -> None:
         """Begin to hear and to speak; returns at once."""
@@ -179,7 +173,6 @@ class Chats:
     async def _serve(self, chat: Chat) -> None:
         """Hear and speak, each beside the other; the first that ends ends both."""
         await _reach(chat)
-        self._reached[chat.source] = chat
         served = {chat.source: chat}
         courier = Courier(
             self._service.cell, self._service.store, served, self._service.pages,

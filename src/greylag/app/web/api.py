@@ -103,6 +103,7 @@ def read_messages(platform: Platform, task_id: TaskId, after: int) -> list[doc.M
             sequence=message.sequence, at=message.at, author=message.author, kind=message.kind,
             text=platform.cell.vault.get(message.body, subject=task_id).decode("utf-8", "replace"),
             decision_id=message.decision_id,
+            offers=[doc.OfferOut(verb=each.verb, label=each.label, value=each.value) for each in message.offers],
         )
         for message in found
     ]  # fmt: skip
@@ -126,7 +127,22 @@ async def messages(
 def reply(task_id: str, body: doc.ReplyIn, platform: Wired, who: Who) -> doc.TaskOut:
     """Say more in the thread: a follow-up, or the answer to a question."""
     found = platform.cell.events.find(task_id)
-    return _out(platform, platform.desk.reply(found.task_id, who.person.name, body.text, body.message_id))
+    return _out(platform, platform.desk.reply(found.task_id, who.person.name, body.text, body.message_id, body.mode))
+
+
+@router.post("/tasks/{task_id}/takeover", status_code=201)
+def take_over(task_id: str, platform: Wired, who: Who) -> doc.TaskOut:
+    """Take the work over by hand; a running agent ends within seconds, and what it did so far is captured."""
+    found = platform.cell.events.find(task_id)
+    return _out(platform, platform.desk.take_over(found.task_id, who.person.name))
+
+
+@router.post("/tasks/{task_id}/handback", status_code=201)
+def hand_back(task_id: str, body: doc.HandBackIn, platform: Wired, who: Who) -> doc.TaskOut:
+    """Hand back what was made by hand; it is verified, built and reviewed as any change."""
+    found = platform.cell.events.find(task_id)
+    desk, by = platform.desk, who.person.name
+    return _out(platform, desk.hand_back(found.task_id, by, body.patch, body.base_commit, body.message_id))
 
 
 @router.post("/tasks/{task_id}/approval", status_code=201)
@@ -153,10 +169,15 @@ def stop(task_id: str, body: doc.ReasonIn, platform: Wired, who: Who) -> doc.Tas
 @router.get("/tasks/{task_id}/content/{kind}")
 def content(task_id: str, kind: str, platform: Wired, who: Who, reason: str = "") -> Response:
     """Return content of a task (``diff``, ``report``, ``build`` …); each reading is a decision and on record."""
+    return content_of(platform, who, task_id, kind, reason)
+
+
+def content_of(platform: Platform, who: Acting, task_id: str, kind: str, reason: str) -> Response:
+    """Return content of a task as a file to keep, never as something that a browser shows."""
     found = platform.cell.events.find(task_id)
     body = platform.desk.read(found.task_id, who.person.name, kind, reason)
     name = found.build.name if kind == "build" and found.build else f"{kind}.txt"
-    safe = "".join(c if c.isalnum() or c in "._-+" else "_" for c in name)
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-+") else "_" for c in name)
     headers = {"content-disposition": f'attachment; filename="{safe}"', "x-content-type-options": "nosniff"}
     return Response(body, media_type="application/octet-stream", headers=headers)
 

@@ -14,18 +14,21 @@ from starlette.types import ASGIApp
 
 from greylag import __version__
 from greylag.app.platform import Platform
-from greylag.app.web import maps, signing
+from greylag.app.web import conversations, linking, maps, signing
 from greylag.app.web.api import router
+from greylag.app.web.documents import MOST_PATCH_CHARACTERS
 from greylag.app.web.pages import error_page, mount_pages
 from greylag.app.web.policy import api as policy_api
 from greylag.app.web.policy import pages as policy_pages
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, PolicyRefused, RequestRefused
 
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_MISSING = frozenset({"GL-TASK-001", "GL-REPO-001", "GL-PERSON-001", "GL-TASK-006", "GL-VAULT-002", "GL-EXPLAIN-001"})
+_MISSING = frozenset(
+    {"GL-TASK-001", "GL-REPO-001", "GL-PERSON-001", "GL-TASK-006", "GL-VAULT-002", "GL-EXPLAIN-001", "GL-LINK-006"}
+)
 _STATUS = {
     "GL-AUTH-001": 401, "GL-AUTH-002": 400, "GL-AUTH-003": 403, "GL-PERSON-002": 403, "GL-APPROVE-001": 403,
-    "GL-MAP-001": 403, "GL-SIGNOFF-001": 403,
+    "GL-MAP-001": 403, "GL-SIGNOFF-001": 403, "GL-LINK-002": 410, "GL-LINK-003": 410, "GL-LINK-004": 409,
 }  # fmt: skip
 _SECURITY_HEADERS = {
     "content-security-policy": (
@@ -38,6 +41,7 @@ _SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _LONGEST_BODY_BYTES = 1_000_000
+_LONGEST_HANDED_BACK_BYTES = MOST_PATCH_CHARACTERS + 10_000
 
 
 def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
@@ -51,10 +55,15 @@ def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
     app.include_router(policy_api.router)
     app.include_router(policy_pages.router)
     app.include_router(signing.router)
+    app.include_router(linking.api)
+    app.include_router(linking.pages)
+    app.include_router(conversations.router)
     app.include_router(maps.api)
     app.include_router(maps.pages)
     mount_pages(app)
     app.mount("/git", git)
+    if platform.chats.events is not None:
+        app.mount("/slack/events", platform.chats.events)
     app.add_exception_handler(GreylagError, _refused)  # type: ignore[arg-type]  # narrower than Exception, as meant
     app.add_exception_handler(RequestValidationError, _malformed)  # type: ignore[arg-type]  # the same
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # the same
@@ -90,8 +99,9 @@ def _foreign(request: Request) -> tuple[int, RequestRefused] | None:
     length = 0
     with suppress(ValueError):
         length = int(request.headers.get("content-length", "0"))
+    longest = _LONGEST_HANDED_BACK_BYTES if request.url.path.endswith("/handback") else _LONGEST_BODY_BYTES
     chunked = request.method in _UNSAFE and "content-length" not in request.headers
-    if length > _LONGEST_BODY_BYTES or chunked:
+    if length > longest or chunked:
         return 413, RequestRefused("GL-WEB-003", "the body is too long, or its length is not said.", "send less.")
     return None
 

@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from greylag.domain.events import Recorded
 from greylag.domain.repository import Environment, PathRule, Repository
 from greylag.domain.task import Task
+
+#: What is handed back may be larger than anything else that is posted: 8 MiB of patch.
+MOST_PATCH_CHARACTERS = 11_500_000
 
 
 class _In(BaseModel):
@@ -34,9 +37,21 @@ class AskIn(_In):
 
 
 class ReplyIn(_In):
-    """A follow-up, or the answer to a question."""
+    """A follow-up, or the answer to a question. ``mode`` says what a follow-up is for; empty: its words decide."""
 
     text: str = Field(max_length=64_000)
+    message_id: str = Field(default="", max_length=200)
+    mode: str = Field(
+        default="", max_length=40,
+        description="What a follow-up is for: `add`, `queue` or `replace`; empty: the words decide.",
+    )  # fmt: skip
+
+
+class HandBackIn(_In):
+    """What a person made by hand: a git patch, in base64, against the commit their work began from."""
+
+    patch: Base64Bytes = Field(max_length=MOST_PATCH_CHARACTERS)
+    base_commit: str = Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")
     message_id: str = Field(default="", max_length=200)
 
 
@@ -210,7 +225,10 @@ class TaskOut(BaseModel):
     received_at: datetime
     changed_at: datetime
     question: str
+    question_about: str
     choices: list[str]
+    taken_over_by: str
+    follow_ups: int
     files: list[str]
     added_lines: int
     removed_lines: int
@@ -228,6 +246,16 @@ class TaskOut(BaseModel):
     code: str
     remedy: str
     sequence: int
+    change_id: str
+    base_commit: str
+
+
+class OfferOut(BaseModel):
+    """Something that a message offers to do; what is done is checked again when it is done."""
+
+    verb: str
+    label: str
+    value: str
 
 
 class MessageOut(BaseModel):
@@ -239,6 +267,7 @@ class MessageOut(BaseModel):
     kind: str
     text: str
     decision_id: str
+    offers: list[OfferOut] = Field(default_factory=list)
 
 
 class EventOut(BaseModel):
@@ -261,7 +290,7 @@ class ErrorOut(BaseModel):
 
 def task_out(task: Task, label: str = "") -> TaskOut:
     """Return the API's view of ``task``; ``label`` says where no real model worked."""
-    change, build = task.change, task.build
+    change, build, so_far = task.change, task.build, task.change_so_far
     return TaskOut(
         task_id=task.task_id,
         status=str(task.status),
@@ -280,7 +309,10 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         received_at=task.received_at,
         changed_at=task.changed_at,
         question=task.question,
+        question_about=task.question_about,
         choices=list(task.choices),
+        taken_over_by=task.taken_over_by,
+        follow_ups=len(task.follow_ups),
         files=list(change.files) if change else [],
         added_lines=change.added_lines if change else 0,
         removed_lines=change.removed_lines if change else 0,
@@ -312,6 +344,8 @@ def task_out(task: Task, label: str = "") -> TaskOut:
         code=task.code,
         remedy=task.remedy,
         sequence=task.sequence,
+        change_id=so_far.change_id if so_far else "",
+        base_commit=so_far.base_commit if so_far else task.run.base_commit if task.run else "",
     )
 
 

@@ -114,8 +114,8 @@ class Courier:
             return True
         try:
             due = await asyncio.to_thread(self._store.due, (source,), _DUE, region=self._cell.region)
-        except GreylagError as error:
-            _log.warning("what is due at %s can't be read: %s", source, error)
+        except Exception as error:  # noqa: BLE001 - whatever the store breaks on, the courier asks it again
+            _log.warning("what is due at %s can't be read: %s", source, _told(error), exc_info=_trace(error))
             return False
         waiting: dict[Conversation, list[Due]] = {}
         for each in due:
@@ -173,12 +173,9 @@ class Courier:
         line.failures += 1
         line.defects += 0 if away else 1
         if line.failures % _TOLD_EVERY == 1 or not away:
-            where, kind = line.conversation.source, type(error).__name__
-            told = error if isinstance(error, GreylagError) else kind
-            trace = None if isinstance(error, GreylagError) else error
             _log.warning(
-                "message %d of %s did not get to %s (try %d): %s", sequence, due.task_id, where, line.failures, told,
-                exc_info=trace,
+                "message %d of %s did not get to %s (try %d): %s",
+                sequence, due.task_id, line.conversation.source, line.failures, _told(error), exc_info=_trace(error),
             )  # fmt: skip
         if line.defects >= self._pace.tries:
             try:
@@ -195,3 +192,12 @@ class Courier:
         """Return a growing wait; half of it is chance, so that many who failed together don't come back together."""
         longest = min(self._pace.longest_backoff, self._pace.first_backoff * 2.0 ** min(failures - 1, 20))
         return longest * (0.5 + self._cell.clock.entropy(1)[0] / 510)
+
+
+def _told(error: Exception) -> object:
+    """Return what the log is told: an error of ours speaks for itself, another one may hold anything."""
+    return error if isinstance(error, GreylagError) else type(error).__name__
+
+
+def _trace(error: Exception) -> Exception | None:
+    return None if isinstance(error, GreylagError) else error

@@ -9,9 +9,11 @@ from greylag.delivery.cell import CONTROL_STORE, UNLABELLED, About, Cell
 from greylag.delivery.desk.checks import person_with, title_of, words_of
 from greylag.delivery.echo import echo
 from greylag.domain import events as ev
-from greylag.domain.errors import RequestRefused
+from greylag.domain.conversation import Conversation
+from greylag.domain.errors import OperatorError, RequestRefused
 from greylag.domain.ids import TaskId, derived_id, new_id
 from greylag.domain.labels import Label
+from greylag.domain.references import Reference
 from greylag.domain.stages import Stage
 from greylag.domain.task import Task
 from greylag.egress.hop import Hop
@@ -23,7 +25,12 @@ _ATTACHMENT_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for. ``message_id`` makes the same message asked twice one task."""
+    """What somebody asked for. ``message_id`` makes the same message asked twice one task.
+
+    ``conversation`` is where a chat heard it: there the task is talked about from its first word on. ``context`` is
+    what was said there before, as JSON (a list of ``author``, ``own``, ``text``); ``room_label`` what the operator says
+    of that room.
+    """
 
     requester: str
     text: str
@@ -33,6 +40,9 @@ class Request:
     channel: str = "console"
     message_id: str = ""
     attachments: tuple["Attachment", ...] = ()
+    conversation: Conversation | None = None
+    context: bytes = b""
+    room_label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +53,20 @@ class Attachment:
     content: bytes
 
 
+def task_id_of(channel: str, message_id: str) -> TaskId:
+    """Return the id of the task that the message ``message_id`` of ``channel`` becomes, asked once or again."""
+    return TaskId(derived_id("task", channel, message_id))
+
+
 def take_request(cell: Cell, engine: Engine, request: Request) -> Task:
     """Take a request, acknowledge it in its thread, and start its workflow; the same message again is no new task.
 
     Raises RequestRefused ``GL-INTAKE-001`` (empty), ``-002`` (too long), ``GL-REPO-001``, ``GL-AGENT-002``,
     ``GL-AGENT-003`` (a command is missing or not wanted), ``GL-INTAKE-004`` (attachments), ``GL-PERSON-001/-002``;
-    PolicyRefused.
+    PolicyRefused; OperatorError ``GL-CHAT-020`` for a conversation where there are no chats.
     """
+    if request.message_id and (known := cell.events.read(task_id_of(request.channel, request.message_id), 0, 1)):
+        return begin(cell, engine, known[0], request)
     person = person_with(cell, request.requester, "requester")
     text = words_of(cell, request.text)
     label = _first_label(cell, request)
@@ -59,16 +76,37 @@ def take_request(cell: Cell, engine: Engine, request: Request) -> Task:
         raise RequestRefused(
             "GL-REPO-002", "no repository is known yet.", "add one: `greylag repo add PATH_OR_URL --name NAME`."
         )
+    if request.conversation is not None and cell.chats is None:
+        raise OperatorError("GL-CHAT-020", "a request came from a chat, and there are none.", "connect the chat.")
     now = cell.clock.now()
-    fresh = new_id("task", now, cell.clock.entropy(10))
-    task_id = TaskId(derived_id("task", request.channel, request.message_id) if request.message_id else fresh)
-    content = text.encode()
+    message = request.message_id or new_id("task", now, cell.clock.entropy(10))
+    task_id = task_id_of(request.channel, message) if request.message_id else TaskId(message)
     about = About(task_id, label, request.repository or "", (person.name, *filter(None, (person.email,))))
-    asset = cell.asset("request", label, content, surfaces=("title",), people=about.people)
+    asset = cell.asset("request", label, text.encode(), surfaces=("title",), people=about.people)
     who = f"person:{person.name}"
     asked = cell.door.admit(Hop(Stage.INTAKE, who, "ask", asset, CONTROL_STORE, "ask", task_id, about.repository))
-    kept = cell.keep_now(about, content, "request", "request")
-    command = None
+    if request.context:
+        about = replace(about, label=cell.labeller.of_content(request.context, label))
+    recorded = cell.events.append(task_id, _received(cell, about, request, text), key="received", at=now)
+    cell.seen_now(asked, "stored")
+    return begin(cell, engine, recorded, request)
+
+
+def begin(cell: Cell, engine: Engine, recorded: ev.Recorded, request: Request) -> Task:
+    """Do what follows once a request is ``recorded``: bind its conversation, acknowledge, start; again is fine."""
+    task = cell.events.task(recorded.task_id)
+    if request.conversation is not None and cell.chats is not None:
+        # Before the first word: all that is said about the task is said there too.
+        cell.chats.bind(request.conversation, task.task_id, recorded.at)
+    echo(cell, task, recorded)
+    engine.start(task.task_id)
+    return task
+
+
+def _received(cell: Cell, about: About, request: Request, text: str) -> ev.TaskReceived:
+    """Keep what was handed in, and return the event that names it."""
+    kept = cell.keep_now(about, text.encode(), "request", "request")
+    command: Reference | None = None
     if request.command:
         words = json.dumps(request.command).encode()
         command = cell.keep_now(about, words, "command", "command", "application/json")
@@ -76,23 +114,23 @@ def take_request(cell: Cell, engine: Engine, request: Request) -> Task:
         cell.keep_now(_about_file(cell, about, each.name), each.content, "attachment", f"attachment/{number}")
         for number, each in enumerate(request.attachments)
     ]
-    event = ev.TaskReceived(
-        request.channel, person.name, kept, title_of(text), cell.region, request.repository, request.agent,
+    context = None
+    if request.context:
+        context = cell.keep_now(about, request.context, "context", "context", "application/json")
+    where = request.conversation
+    return ev.TaskReceived(
+        request.channel, about.people[0], kept, title_of(text), cell.region, request.repository, request.agent,
         command, request.message_id, tuple(files), tuple(title_of(each.name) for each in request.attachments),
+        where.room if where else "", where.thread if where else "", context,
+        about.label if request.context or request.room_label is not None else None,
     )  # fmt: skip
-    recorded = cell.events.append(task_id, event, key="received", at=now)
-    cell.seen_now(asked, "stored")
-    task = cell.events.task(task_id)
-    echo(cell, task, recorded)
-    engine.start(task_id)
-    return task
 
 
 def _first_label(cell: Cell, request: Request) -> Label:
-    """Return what is known before intake: the repository's label where one is named, else `UNLABELLED`."""
-    if not request.repository:
-        return UNLABELLED
-    return cell.labeller.of_repository(cell.directory.repository(request.repository))
+    """Return what is known before intake: the label of the repository that is named, else `UNLABELLED`; the room's."""
+    named = request.repository
+    label = cell.labeller.of_repository(cell.directory.repository(named)) if named else UNLABELLED
+    return label.joined(request.room_label) if request.room_label is not None else label
 
 
 def _about_file(cell: Cell, about: About, name: str) -> About:

@@ -3,6 +3,7 @@
 from greylag.adapters.engine.port import Engine
 from greylag.delivery.cell import Cell
 from greylag.delivery.desk.checks import person_with, require_in_review, task_here, wake
+from greylag.delivery.desk.handing import refuse_by_hand
 from greylag.delivery.echo import echo
 from greylag.domain import events as ev
 from greylag.domain.errors import RequestRefused
@@ -15,7 +16,8 @@ def take_approval(cell: Cell, engine: Engine, task_id: TaskId, by: str, subject:
     """Record a person's approval of exactly ``subject`` (default: what is up for review now).
 
     Raises RequestRefused ``GL-APPROVE-001`` (asked or steered it: not by the same person), ``-002`` (nothing is up
-    for review), ``-003`` (``subject`` is not what is up for review: stale), ``-004`` (a follow-up is waiting).
+    for review), ``-003`` (``subject`` is not what is up for review: stale), ``-004`` (a follow-up is waiting);
+    ``GL-STEER-007`` (a person works on it by hand).
     """
     person = person_with(cell, by, "reviewer")
     task = task_here(cell, task_id)
@@ -24,6 +26,7 @@ def take_approval(cell: Cell, engine: Engine, task_id: TaskId, by: str, subject:
     ):
         return task
     require_in_review(task)
+    refuse_by_hand(task)
     if person.name in task.involved:
         raise RequestRefused(
             "GL-APPROVE-001",

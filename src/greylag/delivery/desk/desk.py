@@ -9,6 +9,7 @@ from greylag.delivery.cell import Cell, label_of
 from greylag.delivery.desk.asking import Request, take_request
 from greylag.delivery.desk.checks import task_here
 from greylag.delivery.desk.deciding import take_approval, take_rejection
+from greylag.delivery.desk.handing import hand_back, take_over
 from greylag.delivery.desk.steering import take_reply, take_stop
 from greylag.delivery.desk.sweeping import sweep
 from greylag.domain.errors import RequestRefused
@@ -30,9 +31,17 @@ class Desk:
         """See `greylag.delivery.desk.asking.take_request`."""
         return take_request(self._cell, self._engine, request)
 
-    def reply(self, task_id: TaskId, by: str, text: str, message_id: str = "") -> Task:
+    def reply(self, task_id: TaskId, by: str, text: str, message_id: str = "", mode: str = "") -> Task:
         """See `greylag.delivery.desk.steering.take_reply`."""
-        return take_reply(self._cell, self._engine, task_id, by, text, message_id)
+        return take_reply(self._cell, self._engine, task_id, by, text, message_id, mode)
+
+    def take_over(self, task_id: TaskId, by: str) -> Task:
+        """See `greylag.delivery.desk.handing.take_over`."""
+        return take_over(self._cell, self._engine, task_id, by)
+
+    def hand_back(self, task_id: TaskId, by: str, patch: bytes, base_commit: str, message_id: str = "") -> Task:
+        """See `greylag.delivery.desk.handing.hand_back`."""
+        return hand_back(self._cell, self._engine, task_id, by, patch, base_commit, message_id)
 
     def approve(self, task_id: TaskId, by: str, subject: str = "", via: str = "") -> Task:
         """See `greylag.delivery.desk.deciding.take_approval`."""

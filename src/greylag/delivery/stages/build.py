@@ -5,7 +5,8 @@ from dataclasses import replace
 from greylag.delivery.building import Artifact, BuildPlan, build_artifact
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, clean_checkout
-from greylag.delivery.stopping import unless_stopped
+from greylag.delivery.steering.heartbeat import slot
+from greylag.delivery.steering.stopping import unless_stopped, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.errors import IntegrityError, RequestRefused
 from greylag.domain.ids import BuildId, TaskId, derived_id
@@ -13,7 +14,10 @@ from greylag.domain.task import Change, Task
 
 
 async def build(cell: Cell, task_id: TaskId) -> str:
-    """Build the newest change and keep the artifact; answer ``built``, ``failed`` (it can't be) or ``stopped``."""
+    """Build the newest change and keep the artifact; answer ``built`` or ``failed`` (it can't be).
+
+    Where a person's word ended it, answer why: ``stopped``, ``replaced`` or ``taken_over``.
+    """
     task = await cell.task(task_id)
     change = task.change
     if change is None:
@@ -26,7 +30,7 @@ async def build(cell: Cell, task_id: TaskId) -> str:
         await cell.say(task, "error", f"The build failed: {error}", f"build-failed/{change.change_id}")
         return "failed"
     if artifact is None:
-        return "stopped"
+        return await why_stopped(cell, task_id)
     kept = await cell.keep(
         task, artifact.content, "build", key=f"build/{change.change_id}", media_type=artifact.media_type
     )
@@ -47,7 +51,7 @@ async def _make(cell: Cell, task: Task, change: Change) -> Artifact:
         tools = await cell.toolbox(repository)
         limits = replace(cell.bounds.sandbox, timeout_seconds=cell.bounds.build_seconds)
         plan = BuildPlan(repository.name, repository.build, change.tree, int(task.received_at.timestamp()))
-        async with cell.slots:
+        async with slot(cell, "the build is made"):
             return await build_artifact(cell.sandbox, folder, plan, limits, tools.mounts, tools.env)
     finally:
         cell.sandbox.discard(folder)

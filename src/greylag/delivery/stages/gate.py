@@ -5,7 +5,8 @@ import json
 from greylag.delivery import hints
 from greylag.delivery.cell import Cell
 from greylag.delivery.checking import Candidate, check
-from greylag.delivery.stopping import unless_stopped
+from greylag.delivery.steering.heartbeat import slot
+from greylag.delivery.steering.stopping import unless_stopped, why_stopped
 from greylag.domain import events as ev
 from greylag.domain.conversation import Offer
 from greylag.domain.ids import TaskId
@@ -19,15 +20,16 @@ _SHOWN_CHARACTERS = 1500
 async def gate(cell: Cell, task_id: TaskId, *, last: bool) -> str:
     """Verify the newest run's change: ``passed``, ``turned_back`` or, when it was the ``last``, ``handed_over``.
 
-    Answer ``stopped`` where a person stopped the task meanwhile.
+    Where a person's word ended it meanwhile, answer why: ``stopped``, ``replaced`` or ``taken_over``.
     """
     task = await cell.task(task_id)
     run, change = task.run, task.change
     if run is None or change is None or change.run_id != run.run_id:
-        return await hand_over(cell, task_id, "the agent left nothing to check")
+        why = run.detail if run is not None and run.status is RunStatus.FAILED else "the agent left nothing to check"
+        return await hand_over(cell, task_id, why)
     if run.status is RunStatus.FINISHED:
         if await unless_stopped(cell, task_id, _verify(cell, task, run, change)) is None:
-            return "stopped"
+            return await why_stopped(cell, task_id)
         task = await cell.task(task_id)
         run = task.runs[-1]
     if run.status is RunStatus.PASSED:
@@ -35,7 +37,8 @@ async def gate(cell: Cell, task_id: TaskId, *, last: bool) -> str:
         return "passed"
     if not last:
         return "turned_back"
-    return await hand_over(cell, task_id, f"{run.attempt} attempts did not pass the verifiers: {run.detail}")
+    tried = f"what {run.by.removeprefix('person:')} handed back" if run.by else f"{run.attempt} attempts"
+    return await hand_over(cell, task_id, f"{tried} did not pass the verifiers: {run.detail}")
 
 
 async def hand_over(cell: Cell, task_id: TaskId, reason: str = "") -> str:
@@ -62,7 +65,7 @@ async def _verify(cell: Cell, task: Task, run: Run, change: Change) -> bool:
     patch = await cell.fetch(task, change.diff)
     if patch or task.intent == "release":
         candidate = Candidate(change.base_commit, patch, change.tree, change.files)
-        async with cell.slots:
+        async with slot(cell, "checks run"):
             report = await check(cell, task, repository, candidate, f"gate/{run.run_id}")
         passed, text = report.passed, report.text()
     else:

@@ -96,7 +96,8 @@ async def remake(cell: Cell, task_id: TaskId, round_number: int) -> str:
     patch = await cell.forge.rebase(repository.name, await cell.fetch(task, change.diff), head)
     if patch is None:
         return "conflict"
-    started = ev.RunStarted(run_id, round_number, 1, head, task.request, VERSION, len(task.follow_ups))
+    # What was said since is not worked in by this; it is for the round that follows.
+    started = ev.RunStarted(run_id, round_number, 1, head, task.request, VERSION, task.read_follow_ups)
     await cell.record(task_id, started, f"started/{run_id}")
     folder = cell.workspaces / task_id / run_id
     try:

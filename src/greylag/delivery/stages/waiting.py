@@ -7,7 +7,11 @@ from greylag.domain.states import TaskStatus
 
 
 async def look(cell: Cell, task_id: TaskId) -> str:
-    """Say what to do next: ``approved``, ``follow_up``, ``stop``, ``expired``, ``ended``, or ``waiting SECONDS``."""
+    """Say what to do next, or ``waiting SECONDS``.
+
+    That is ``approved``, ``ended``, ``stop``, ``handed_back`` (a person's work waits to be taken in), ``taken_over``
+    (what is up for review goes to a person), ``follow_up`` or ``expired``.
+    """
     await echo_all(cell, task_id)
     task = await cell.task(task_id)
     if task.status is TaskStatus.APPROVED:
@@ -16,7 +20,11 @@ async def look(cell: Cell, task_id: TaskId) -> str:
         return "ended"
     if task.stop_requested_by:
         return "stop"
-    if task.unread_follow_ups:
+    if task.waits_to_be_taken_back:
+        return "handed_back"
+    if task.taken_over_by and task.status is TaskStatus.IN_REVIEW and not task.due_follow_ups:
+        return "taken_over"
+    if task.due_follow_ups:
         return "follow_up"
     limit = cell.bounds.question_seconds if task.status is TaskStatus.ASKED else cell.bounds.review_seconds
     left = limit - (cell.clock.now() - task.changed_at).total_seconds()

@@ -20,6 +20,7 @@ class AcpAgent:
     def __init__(self, *, needs_model: bool = True) -> None:
         self.name = "acp"
         self.needs_model = needs_model
+        self.hears = True
 
     async def probe(self) -> Probe:
         """Say that it can be used: whether the program exists is known in the sandbox alone."""
@@ -28,7 +29,7 @@ class AcpAgent:
         return Probe(ready=True, detail=f"Agent Client Protocol {PROTOCOL_VERSION}, any program that speaks it")
 
     async def work(self, assignment: Assignment) -> AgentResult:
-        """Work on the prompt for one turn, until the agent ends it, is stopped or out of bounds.
+        """Work on the prompt until the agent ends its turn and nothing more was said, is stopped or out of bounds.
 
         Raises RequestRefused ``GL-AGENT-003`` without a program, and what the sandbox raises.
         """

@@ -2,15 +2,23 @@
 
 The program reads no settings of the repository (they could run hooks or send its model calls elsewhere), keeps no
 session, calls no one but the gateway, and gets one tool of the platform: ``verify``.
+
+What it does with a user message that comes while it works (seen in 2.1.330, with and without a tool running): it says
+``command_lifecycle`` with the message's own ``uuid``, first ``queued``. Beside the next tool result it gives the
+message to the model, as a system message ("The user sent a new message while you were working"), and says ``started``.
+Where no further model call comes in that turn, it says ``result`` and begins a new turn by itself, with the message as
+its prompt: ``started``, and later one more ``result``. So a ``result`` is the end only where everything that was sent
+is started.
 """
 
 import asyncio
+import uuid
 from pathlib import Path
 
 import orjson
 
 from greylag.adapters.agents.narration import Narrator, tool_line
-from greylag.adapters.agents.port import AgentResult, Assignment
+from greylag.adapters.agents.port import AgentResult, Assignment, Steer
 from greylag.adapters.agents.setting import sandbox_spec, secrets_of
 from greylag.adapters.agents.supervision import Conversation, end_in_words, supervise
 from greylag.adapters.agents.transcript import Transcript
@@ -25,6 +33,7 @@ VERIFY = f"mcp__{SERVER}__{TOOL}"
 REMEDY = "run `make setup`, or `python scripts/fetch_claude.py`; or choose the agent `acp` or `command`."
 _DETAIL_CHARS = 800
 _ANSWERS_AT_ONCE = 8
+_NEXT_TURN_SECONDS = 30.0  # 10 ms when tried; a program that never takes what was sent still comes to an end
 _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # or the closing message comes while work goes on
@@ -45,6 +54,7 @@ class ClaudeAgent:
     def __init__(self, binary: Path) -> None:
         self.name = "claude"
         self.needs_model = True
+        self.hears = True
         self._binary = binary
 
     async def probe(self) -> Probe:
@@ -115,37 +125,74 @@ class _Run:
         self._verify = VerifyServer(assignment.verify) if assignment.verify else None
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._wire: JsonLines | None = None
+        self._telling: asyncio.Task[None] | None = None
+        self._unheard: dict[str, Steer] = {}
 
     async def talk(self, process: SandboxProcess) -> dict[str, object] | None:
         """Return the closing ``result`` message, None where the program ended before one."""
         self._wire = wire = JsonLines(process, self._transcript)
         try:
-            async with asyncio.TaskGroup() as answers:
+            async with asyncio.TaskGroup() as others:
                 try:
-                    return await self._listen(wire, answers)
+                    return await self._listen(wire, others)
                 finally:
-                    for task in self._answering.values():
-                        task.cancel()
+                    for task in (*self._answering.values(), self._telling):
+                        if task is not None:
+                            task.cancel()
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
 
-    async def _listen(self, wire: JsonLines, answers: asyncio.TaskGroup) -> dict[str, object] | None:
+    async def _listen(self, wire: JsonLines, others: asyncio.TaskGroup) -> dict[str, object] | None:
         await wire.send(_control("start", {"subtype": "initialize", "hooks": None}))
-        asked = False
-        async for message in wire.messages():
-            match message.get("type"):
-                case "control_response" if mapping(message.get("response")).get("request_id") == "start" and not asked:
-                    asked = True
+        last: dict[str, object] | None = None
+        try:
+            async with asyncio.timeout(None) as patience:
+                async for message in wire.messages():
+                    if message.get("type") == "result":
+                        last = message
+                        if self._is_the_end(message):
+                            return last
+                        patience.reschedule(asyncio.get_running_loop().time() + _NEXT_TURN_SECONDS)
+                    elif await self._heed(wire, message, others):
+                        patience.reschedule(None)
+        except TimeoutError:
+            return last
+        return last
+
+    def _is_the_end(self, result: dict[str, object]) -> bool:
+        if result.get("is_error") is not False or self._assignment.stop.is_set():
+            return True
+        return not self._unheard and self._assignment.more.empty()
+
+    async def _heed(self, wire: JsonLines, message: dict[str, object], others: asyncio.TaskGroup) -> bool:
+        """Do what ``message`` wants; say whether it is the word that something sent was taken."""
+        match message.get("type"):
+            case "control_response" if mapping(message.get("response")).get("request_id") == "start":
+                if self._telling is None:
                     await wire.send(_said_by_user(self._assignment.prompt))
-                case "control_request":
-                    self._answer(wire, message, answers)
-                case "control_cancel_request":
-                    self._forget(text(message.get("request_id")))
-                case "assistant":
-                    await self._narrate(message)
-                case "result":
-                    return message
-        return None
+                    self._telling = others.create_task(self._tell(wire))
+            case "control_request":
+                self._answer(wire, message, others)
+            case "control_cancel_request":
+                self._forget(text(message.get("request_id")))
+            case "assistant":
+                await self._narrate(message)
+            case "command_lifecycle" if message.get("state") == "started":
+                steer = self._unheard.pop(text(message.get("command_uuid")), None)
+                if steer is not None:
+                    await steer.heard()
+                return steer is not None
+        return False
+
+    async def _tell(self, wire: JsonLines) -> None:
+        """Send what is said while it works, as it is said."""
+        number = 0
+        while True:
+            steer = await self._assignment.more.get()
+            number += 1
+            name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._assignment.run_id}/{number}"))
+            self._unheard[name] = steer
+            await wire.send(_said_by_user(steer.text) | {"uuid": name})
 
     async def interrupt(self) -> None:
         """Ask the program to stop; it answers with a result."""

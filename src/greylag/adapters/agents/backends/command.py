@@ -32,6 +32,7 @@ class CommandAgent:
     def __init__(self, *, needs_model: bool = False) -> None:
         self.name = "command"
         self.needs_model = needs_model
+        self.hears = False  # its input is the prompt and ends with it
 
     async def probe(self) -> Probe:
         """Say that it can be used: whether the program exists is known in the sandbox alone."""

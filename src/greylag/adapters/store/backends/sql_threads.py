@@ -30,7 +30,8 @@ class SqlThreadStore:
         row = {
             "task_id": checked_text("task_id", task_id), "at": time_text(at), "author": checked_text("author", author),
             "kind": checked_text("kind", kind), "body": encode(body), "key": checked_text("key", key),
-            "decision_id": checked_text("decision_id", decision_id, empty=True), "offers": encode(offers),
+            "decision_id": checked_text("decision_id", decision_id, empty=True),
+            "offers": encode(offers, tuple[Offer, ...]),
         }  # fmt: skip
         with self._database.writing(f"thread {task_id}") as connection:
             same = select(messages).where(messages.c.task_id == task_id, messages.c.key == key)

@@ -56,6 +56,7 @@ function show(said) {
   if (said.sequence <= last) return;
   last = said.sequence;
   keepingPlace(() => (said.kind === "progress" ? showStep(said) : showMessage(said)));
+  if (said.offers) renew();
 }
 
 function showStep(said) {
@@ -107,9 +108,7 @@ function stand(now) {
   const words = document.getElementById("words");
   if (words.textContent !== now.words) words.textContent = now.words;
   const goto = document.getElementById("goto");
-  goto.href = "#" + now.goto;
-  goto.textContent = now.goto_words;
-  goto.hidden = !now.goto;
+  if (!now.goto) goto.hidden = true;
   document.title = [now.word, ...document.title.split(" · ").slice(1)].join(" · ");
   if (now.over) {
     over = true;
@@ -119,7 +118,7 @@ function stand(now) {
   const actions = document.getElementById("actions");
   if (actions.dataset.version === now.version) return;
   if (actions.dataset.subject) goStale();
-  else if (now.resting || now.over) renew(now.version);
+  else renew();
 }
 
 // What somebody is about to approve is never exchanged under their finger: it is taken away, and loaded anew on demand.
@@ -128,23 +127,67 @@ function goStale() {
   for (const form of document.querySelectorAll("#decide form")) form.hidden = true;
 }
 
-// Facts and forms belong to a status. What somebody is typing stays where it is.
-let asked = "";
-async function renew(version) {
-  if (asked === version) return;
-  asked = version;
-  const answer = await fetch(window.location.pathname).catch(() => null);
-  if (!answer || !answer.ok || answer.redirected) { asked = ""; return; }
-  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+// Facts, forms and offers belong to a status; the server says what they are by now. One request at a time.
+let asking = false, askAgain = false;
+async function renew() {
+  askAgain = asking;
+  if (asking) return;
+  asking = true;
+  const fresh = await load(window.location.pathname);
+  asking = false;
+  if (fresh) keepingPlace(() => exchange(fresh));
+  if (askAgain) renew();
+}
+
+async function load(address) {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer || !answer.ok || answer.redirected) return null;
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+function exchange(made) {
   const [fresh, old] = [made, document].map((where) => where.getElementById("actions"));
+  const focused = document.activeElement.id;
+  for (const each of thread.querySelectorAll(":scope > li[id]")) exchangeOffers(each, made.getElementById(each.id));
+  if (old.dataset.subject) return;
   document.getElementById("facts").replaceWith(made.getElementById("facts"));
-  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  document.getElementById("goto").replaceWith(made.getElementById("goto"));
+  if (old.dataset.version !== fresh.dataset.version) {
+    keepWords(old, fresh);
+    old.replaceWith(fresh);
+  }
+  if (focused && document.activeElement.id !== focused) document.getElementById(focused)?.focus();
+}
+
+function exchangeOffers(old, fresh) {
+  const [offers, made] = [old, fresh].map((where) => where && where.querySelector(".offers"));
+  if ((offers ? offers.textContent : "") === (made ? made.textContent : "")) return;
+  if (offers) offers.remove();
+  if (made) old.append(made);
+}
+
+// What somebody is typing, and what they chose for it, stays where it is.
+function keepWords(old, fresh) {
   for (const field of old.querySelectorAll("textarea, #reason")) {
     const place = fresh.querySelector("#" + field.id);
     if (field.value && place && place.tagName === field.tagName) place.replaceWith(field);
   }
-  old.replaceWith(fresh);
-  if (focused && document.getElementById(focused)) document.getElementById(focused).focus();
+  const chosen = old.querySelector("[name=mode]:checked");
+  const place = chosen && fresh.querySelector("#" + chosen.id);
+  if (place) place.checked = true;
 }
+
+// A question about what goes on is answered where it is asked.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("[data-doing]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const place = document.getElementById("doing");
+  place.replaceChildren(make("p", "…"));
+  const made = await load(link.href);
+  if (!made) { window.location.assign(link.href); return; }
+  place.replaceChildren(...made.getElementById("doing").childNodes);
+  if (!link.closest("#standing")) place.scrollIntoView({ block: "nearest" });
+});
 
 connect();

@@ -19,10 +19,10 @@ from greylag.adapters.chat.backends.matrix.reading import (
     read_reaction,
     said_at,
 )
-from greylag.adapters.chat.backends.matrix.session import MatrixSession, SignedOut
+from greylag.adapters.chat.backends.matrix.session import UNREADABLE, MatrixSession, SignedOut
 from greylag.adapters.chat.port import Heard, Listener
 from greylag.domain.conversation import Conversation
-from greylag.domain.errors import BackendError, RequestRefused
+from greylag.domain.errors import IntegrityError, OperatorError, RequestRefused
 
 _log = logging.getLogger(__name__)
 _POSITION = "position"
@@ -58,11 +58,15 @@ class Hearing:
                 await self._session.open(self.position)
                 await self._once(listener)
                 wait = 1.0
+                if not self._session.knows_rooms:  # asked for again at once, it would be asked for without end
+                    await asyncio.sleep(_POLL_SECONDS)
             except SignedOut as error:
                 _log.warning("%s", error)
                 signed_out = error
-            except BackendError as error:
-                _log.warning("nothing can be heard, next try in %.0f s: %s", wait, error)
+            except (OperatorError, IntegrityError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a full disk, a database that is away: it is tried again too
+                _log.warning("nothing can be heard, next try in %.0f s: %s: %s", wait, type(error).__name__, error)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, self._session.bounds.away_seconds)
 
@@ -115,7 +119,13 @@ class Hearing:
         if isinstance(event, MegolmEvent):
             await self._pending.wait_for(event, room)
             return
-        heard = await self._heard(event, room)
+        try:
+            heard = await self._heard(event, room)
+        except UNREADABLE:
+            _log.exception(
+                "%s in %s could not be read, and is passed over: this is a defect in Greylag", event_id, room
+            )
+            return
         if heard is not None:
             await self._tell(heard, listener)
 

@@ -90,10 +90,12 @@ class Pending:
         chosen: dict[tuple[str, str], Unread] = {}
         for unread in late:
             chosen.setdefault((unread.room, unread.key), unread)
+        told = {key for key in chosen if key in self._told}
         for unread in late:
-            if chosen[unread.room, unread.key] is not unread or (unread.room, unread.key) in self._told:
-                await self.drop(unread)
-        return [each for key, each in chosen.items() if key not in self._told]
+            key = (unread.room, unread.key)
+            if key in told or chosen[key] is not unread:
+                await self.settled(unread.event_id)
+        return [each for key, each in chosen.items() if key not in told]
 
     async def drop(self, unread: Unread) -> None:
         """Wait for it no longer."""

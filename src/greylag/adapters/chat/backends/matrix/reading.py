@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-_FILES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
+_FILES = ("m.file", "m.image", "m.audio", "m.video")  # compared, never hashed: what is compared may be anything
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LATEST_MS = 253_402_300_799_000  # the last second of the year 9999
@@ -111,14 +111,14 @@ def without_mention(text: str, me: Me) -> str:
         if line.lstrip().startswith(">") or not line.strip():
             continue
         for name in me.names:
-            called = re.match(rf"\s*@?{re.escape(name)}(?=$|[\s:,;!?.])[:,;]?\s*", line, re.IGNORECASE)
+            called = re.match(rf"\s*@?{re.escape(name)}[:,;]?(?=$|\s)\s*", line, re.IGNORECASE)
             if called:
                 lines[number] = line[called.end() :]
                 return "\n".join(lines).strip()
         break
     for number, line in enumerate(lines):
-        if not line.lstrip().startswith(">") and me.user in line:
-            lines[number] = re.sub(r" {2,}", " ", line.replace(me.user, "", 1))
+        if not line.lstrip().startswith(">") and (found := re.search(_whole(me.user), line)):
+            lines[number] = f"{line[: found.start()].rstrip(' ')} {line[found.end() :].lstrip(' ')}"
             break
     return "\n".join(lines).strip()
 
@@ -161,8 +161,13 @@ def _mentioned(content: Mapping[str, Any], text: str, me: Me) -> bool:
     if isinstance(users, list) and me.user in users:
         return True
     own = [line for line in text.split("\n") if not line.lstrip().startswith(">")]
-    if any(re.search(rf"{re.escape(me.user)}(?![A-Za-z0-9.:-])", line) for line in own):
+    if any(re.search(_whole(me.user), line) for line in own):
         return True
     first = next((line.strip() for line in own if line.strip()), "")
     called = "|".join(re.escape(name) for name in me.names)
-    return bool(re.match(rf"(?:@(?:{called})(?=$|[\s:,])|(?:{called})[:,](?=$|\s))", first, re.IGNORECASE))
+    return bool(re.match(rf"(?:@(?:{called})[:,]?|(?:{called})[:,])(?=$|\s)", first, re.IGNORECASE))
+
+
+def _whole(user: str) -> str:
+    """Return a pattern for a user id that is not the beginning of a longer one."""
+    return rf"{re.escape(user)}(?![A-Za-z0-9:-]|\.[A-Za-z0-9])"

@@ -30,10 +30,11 @@ from greylag.domain.errors import BackendError, GreylagError, OperatorError, Req
 _log = logging.getLogger(__name__)
 _KEYS_FILE, _SEEN_FILE = "keys.db", "seen.db"
 _TRIES = 4
+_MOST_UNHEARD = 3
 _SIGNED_OUT = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
 _NEVER = ("M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNSUPPORTED_ROOM_VERSION")
-#: What nio raises over events that are not what they should be. A full disk is none of these.
-_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RecursionError)
+#: What is raised over events that are not what they should be. A full disk is none of these.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError, RecursionError)
 _NOTHING = {"not_types": ["*"]}
 #: What a sync leaves out: presence, typing, receipts, settings of clients. Members come whole, as keys are for them.
 _FILTER = {
@@ -55,10 +56,6 @@ class SignedOut(BackendError):
         self.device_gone = device_gone
 
 
-class AlreadyThere(RequestRefused):
-    """The same reaction stands there already."""
-
-
 class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
     """nio's client with bounds of its own: nothing is followed to another address, and every wait ends."""
 
@@ -70,7 +67,7 @@ class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
         """Take in an answer. What somebody made so that it can't be taken in does not stop what came with it."""
         try:
             await super().receive_response(response)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             if not isinstance(response, SyncResponse):
                 raise
             _log.warning("part of what came in could not be read (%s); the rooms are asked for again", error)
@@ -107,7 +104,7 @@ class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
         event.room_id = room
         try:
             return self.decrypt_event(event)
-        except (EncryptionError, *_UNREADABLE):
+        except (EncryptionError, *UNREADABLE):
             return event
 
 
@@ -147,7 +144,7 @@ class MatrixSession:
         async with self._opening:
             if self._client is None:
                 await self._enter()
-            if self._whole_state:
+            if self._whole_state and len(self.unheard) < _MOST_UNHEARD:
                 self.unheard.append(await self.sync(await position(), 0))
 
     async def sync(self, since: str, wait_seconds: float) -> Any:
@@ -182,8 +179,8 @@ class MatrixSession:
             except BackendError as error:
                 _log.warning("keys are not in order yet, it is tried again: %s", error)
 
-    async def ask(self, what: str, call: Call, *, final: bool = False) -> Any:
-        """Return the server's answer, having waited where it said so.
+    async def ask(self, what: str, call: Call, *, final: bool = False, fine: str = "") -> Any:
+        """Return the server's answer, having waited where it said so. The error code ``fine`` is an answer too.
 
         Raises BackendError ``GL-MATRIX-004``, transient; with ``final``, RequestRefused ``GL-CHAT-001`` for what it
         will never take.
@@ -191,7 +188,7 @@ class MatrixSession:
         waited = 0.0
         for _ in range(_TRIES):
             answer = await self._tried(what, call)
-            if not isinstance(answer, ErrorResponse):
+            if not isinstance(answer, ErrorResponse) or (fine and answer.status_code == fine):
                 return answer
             seconds = _limited(answer)
             if seconds is None:
@@ -289,9 +286,7 @@ def _refusal(what: str, answer: Any, final: bool) -> GreylagError:
     code, status = answer.status_code, _status(answer)
     if code in _SIGNED_OUT:
         return SignedOut(device_gone=not answer.soft_logout)
-    if code == "M_DUPLICATE_ANNOTATION":
-        return AlreadyThere("GL-CHAT-001", "the reaction stands there already.", "nothing.")
-    if final and (code in _NEVER or status in (403, 404, 413)):
+    if final and (code in _NEVER or status in (400, 403, 404, 413)):
         return never(what, f"it answered {code or status}")
     return away(what, f"it answered {code or status}")
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from greylag.adapters.chat.backends.slack.inert import escaped, line, pieces, shortened, visible, weight
 from greylag.adapters.chat.port import Control, Post
@@ -15,14 +16,15 @@ from greylag.adapters.chat.port import Control, Post
 Block = dict[str, Any]
 
 SECTION = 2_900
-WHOLE = 12_500
+WHOLE = 12_000
+#: What a message shows of a text.
+TEXT = 10_000
 ROW = 25
 BUTTONS = 50
 VALUE = 2_000
 NOTIFICATION = 300
 #: What the text may always have of a message, whatever its buttons weigh.
 _LEAST_TEXT = 4_000
-_LEAST_URL = 8
 _LONGEST_URL = 3_000
 _STYLES = {"primary": "primary", "approve": "primary", "danger": "danger"}
 
@@ -60,9 +62,10 @@ def message(post: Post) -> tuple[list[Block], str]:
     if post.title:
         head.append({"type": "header", "text": plain(line(post.title, 140))})
     if post.author and post.author != "greylag":
-        head.append(context(f"{line(post.author, 100)} said elsewhere:"))
+        head.append(context(f"{line(post.author, 100)} wrote:"))
     tail = [context(line(each, 300)) for each in words[:5]]
-    left = WHOLE - weight_of_rows - sum(weight(each["elements"][0]["text"]) for each in tail) - 300
+    others = sum(weight(each["elements"][0]["text"]) for each in tail)
+    left = min(TEXT, WHOLE - weight_of_rows - others - 300)
     shown = sections(post.text, left, bool(rows or post.controls))
     return [*head, *shown, *rows, *tail], notification(post)
 
@@ -85,15 +88,15 @@ def sections(text: str, longest: int, linked: bool) -> list[Block]:
         return [section("…")]
     if weight(whole) <= longest:
         return [section(each) for each in pieces(whole, SECTION)]
-    shown = shortened(whole, longest)
+    shown = shortened(whole, longest - 150)
     rest = "on the task's page" if not linked else "behind the link"
-    cut = f"Cut here: {len(whole) - len(shown) + 1} more characters are {rest}."
+    cut = f"Cut here: {len(text) - len(shown)} more characters are {rest}."
     return [*(section(each) for each in pieces(shown, SECTION)), context(cut)]
 
 
 def link_button(label: str, url: str, number: int) -> Block | None:
     """Return a button that opens ``url``, None where it is no web address."""
-    if not url.startswith(("https://", "http://")) or not _LEAST_URL <= len(url) <= _LONGEST_URL:
+    if len(url) > _LONGEST_URL or not _is_web(url):
         return None
     return {
         "type": "button", "text": plain(line(label, 70)), "action_id": f"greylag:link:{number}", "url": visible(url),
@@ -127,6 +130,14 @@ def bring_back(control: Control) -> str:
         given["modes"] = [line(each, 70) for each in control.modes[:10]]
     value = json.dumps(given, separators=(",", ":"))
     return value if len(value) <= VALUE else ""
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("https", "http") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _rows(controls: Sequence[Control]) -> tuple[list[Block], list[str], int]:

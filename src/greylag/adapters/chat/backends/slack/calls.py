@@ -130,7 +130,7 @@ class Calls:
         """
         end = _now() + self._patience
         if turn:
-            await self._wait(await_seconds=self._pace.wait_seconds(turn), end=end, method=method)
+            await self._wait(await_seconds=self._pace.wait_seconds(turn, self._patience), end=end, method=method)
         while True:
             await self._wait(await_seconds=self._paused.get(method, 0.0) - _now(), end=end, method=method)
             answer, pause_seconds = await self._once(method, given, form)
@@ -232,14 +232,15 @@ class Pace:
         self._names = names
         self._due: OrderedDict[str, float] = OrderedDict()
 
-    def wait_seconds(self, name: str) -> float:
-        """Take a turn and return how long to wait for it."""
+    def wait_seconds(self, name: str, most_seconds: float) -> float:
+        """Return how long to wait for the next turn, and take it where that is at most ``most_seconds``."""
         now = _now()
         due = max(self._due.pop(name, now), now)
-        self._due[name] = due + self._rest
+        wait = max(0.0, due - self._slack - now)
+        self._due[name] = due + self._rest if wait <= most_seconds else due
         while len(self._due) > self._names:
             self._due.popitem(last=False)
-        return max(0.0, due - self._slack - now)
+        return wait
 
 
 class _Client(AsyncWebClient):

@@ -17,8 +17,8 @@ from greylag.domain.errors import GreylagError
 
 _log = logging.getLogger(__name__)
 
-_ROOMS = 30
-_THREADS = 30
+_ROOMS = 20
+_THREADS = 40
 _PAGES = 5
 #: How far before the newest known message is looked, where that is recent: what Slack still tries to deliver.
 _OVERLAP_SECONDS = 900.0
@@ -43,7 +43,7 @@ class CatchingUp:
             return 0
         async with self._running:
             found = 0
-            for room, newest in list(self._hearing.newest.items())[-_ROOMS:]:
+            for room, newest in self._hearing.newest.items()[-_ROOMS:]:
                 try:
                     found += await self._room(room, self._from(room, newest))
                 except GreylagError as error:
@@ -78,8 +78,8 @@ class CatchingUp:
         return taken
 
     def _threads(self, room: str) -> list[str]:
-        places = [place.partition("/") for place, _ in self._hearing.askers.items()]
-        return [thread for channel, _, thread in places if channel == room and is_ts(thread)][-_THREADS:]
+        places = [place.partition("/") for place, _ in self._hearing.askers.items()[-_THREADS:]]
+        return [thread for channel, _, thread in places if channel == room and is_ts(thread)]
 
     async def _read(self, method: str, given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []

@@ -6,26 +6,25 @@ import hashlib
 import json
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.types import ASGIApp
 
-from greylag.adapters.chat.backends.slack.blocks import message, notification, short
+from greylag.adapters.chat.backends.slack.blocks import TEXT, message, notification, short
 from greylag.adapters.chat.backends.slack.calls import Calls, SlackAccess
 from greylag.adapters.chat.backends.slack.catching_up import CatchingUp, messages, next_cursor
 from greylag.adapters.chat.backends.slack.connecting import Events, Sockets
 from greylag.adapters.chat.backends.slack.hearing import Hearing
 from greylag.adapters.chat.backends.slack.inert import line
-from greylag.adapters.chat.backends.slack.progress import Progress, carries, mark_of
+from greylag.adapters.chat.backends.slack.progress import Progress, carries, is_unmarked, mark_of
 from greylag.adapters.chat.backends.slack.reading import Us, is_id, overheard
-from greylag.adapters.chat.backends.slack.remembering import Remembered
+from greylag.adapters.chat.backends.slack.remembering import Notes, Remembered
 from greylag.adapters.chat.port import Capabilities, Listener, Overheard, Post
-from greylag.adapters.store.chat_port import ChatStore
 from greylag.domain.conversation import Conversation
-from greylag.domain.errors import BackendError, RequestRefused
+from greylag.domain.errors import BackendError, OperatorError, RequestRefused
 from greylag.domain.stages import Stage
 from greylag.egress.permit import Permit
 
@@ -64,7 +63,7 @@ class SlackChat:
     name = "slack"
 
     def __init__(
-        self, access: SlackAccess, *, where: str, notes: ChatStore, residency: str = "unknown",
+        self, access: SlackAccess, *, where: str, notes: Notes, residency: str = "unknown",
         timing: Timing | None = None, wall_seconds: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         timing = timing or Timing()
@@ -72,7 +71,7 @@ class SlackChat:
         self.source = ""
         self.capabilities = Capabilities(
             buttons=True, modals=True, edit=True, stream=True, files=True, ephemeral=True, encryption="transport",
-            vouches=True, residency=residency, longest_text=12_000,
+            vouches=True, residency=residency, longest_text=TEXT,
         )  # fmt: skip
         self._access = access
         self._notes = notes
@@ -82,6 +81,7 @@ class SlackChat:
         self._catching_up = CatchingUp(self._calls, self._hearing, wall_seconds)
         self._progress = Progress(self._calls)
         self._uploads = Remembered(notes, "uploads")
+        self._said: OrderedDict[tuple[Conversation, str], str] = OrderedDict()
         self._us: Us | None = None
         self._stop = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -117,20 +117,26 @@ class SlackChat:
         """Say it once. See `greylag.adapters.chat.port.Chat.post`."""
         self._require(permit, post.digest)
         self._require(permit, _digest(post.text.encode("utf-8", "surrogatepass")))
+        with _mendable():
+            return await self._once(post, mark_of(post.key), uncertain=uncertain, handle=handle)
+
+    async def _once(self, post: Post, mark: Mapping[str, Any], *, uncertain: bool, handle: str) -> str:
         us = await self._known()
-        mark = mark_of(post.key)
         if handle:
             changed = await self._progress.change(post, handle, mark)
             if changed:
                 return changed
-        if uncertain and not post.to:
-            found = await self._find(us, post.conversation, mark)
-            if found:
-                return found
-        if post.kind == "progress" and post.steps:
+        said = self._said.get((post.conversation, post.key), "")
+        if not said and uncertain and not post.to:
+            said = await self._find(us, post, mark)
+        if not said and post.kind == "progress" and post.steps:
             asker = self._hearing.askers.get(f"{post.conversation.room}/{post.conversation.thread}")
-            return await self._progress.start(post, mark, asker, us.team)
-        return await self._say(post, mark)
+            said = await self._progress.start(post, mark, asker, us.team)
+        said = said or await self._say(post, mark)
+        self._said[(post.conversation, post.key)] = said
+        while len(self._said) > 2000:
+            self._said.popitem(last=False)
+        return said
 
     async def mark(self, permit: Permit, conversation: Conversation, message_id: str, mark: str) -> None:
         """Put a reaction on a message. See `greylag.adapters.chat.port.Chat.mark`."""
@@ -141,7 +147,8 @@ class SlackChat:
         given = {"channel": conversation.room, "timestamp": message_id, "name": name}
         # A message that is gone, or full of reactions, needs no sign of life.
         fine = {"already_reacted", "message_not_found", "too_many_reactions", "too_many_emoji", "thread_locked"}
-        await self._calls.call("reactions.add", given, fine=fine)
+        with _mendable():
+            await self._calls.call("reactions.add", given, fine=fine)
 
     async def upload(
         self, permit: Permit, conversation: Conversation, name: str, content: bytes, key: str, *,
@@ -157,33 +164,38 @@ class SlackChat:
                 "GL-SLACK-007", f"a file of {len(content)} bytes is over the {_FILE_BYTES} that go into a thread.",
                 "use the link to the task's page instead.",
             )  # fmt: skip
+        with _mendable():
+            return await self._put(conversation, name, content, key, uncertain=uncertain)
+
+    async def _put(self, conversation: Conversation, name: str, content: bytes, key: str, *, uncertain: bool) -> str:
         us = await self._known()
         noted = mark_of(key)["event_payload"]["key"]
-        before = self._uploads.get(noted)
-        if uncertain and before and await self._has_file(us, conversation, before):
+        state, _, before = self._uploads.get(noted).partition(":")
+        if state == "shown" or (uncertain and before and await self._has_file(us, conversation, before)):
             return before
         shown = line(name.replace("/", "_").replace("\\", "_"), 200)
         file_id = await self._calls.upload(shown, content)
-        await self._uploads.put(noted, file_id)  # before it is shown: what may be shown can be found again
+        await self._uploads.keep(noted, f"sent:{file_id}")  # what may be shown from now on can be found again
         given = {
             "files": json.dumps([{"id": file_id, "title": shown}]), "channel_id": conversation.room,
             "thread_ts": conversation.thread,
         }  # fmt: skip
         await self._calls.call("files.completeUploadExternal", given, form=True, turn=conversation.room)
+        await self._uploads.keep(noted, f"shown:{file_id}")
         return file_id
 
     async def history(self, conversation: Conversation, limit: int) -> Sequence[Overheard]:
         """Return the newest messages of a thread. See `greylag.adapters.chat.port.Chat.history`."""
-        us = await self._known()
+        with _mendable():
+            us = await self._known()
+            found = await self._thread(conversation, metadata=False) if limit > 0 else []
         newest: deque[Overheard] = deque(maxlen=max(0, limit))
-        if limit <= 0:
-            return ()
         seen: set[str] = set()
-        for each in await self._thread(conversation, metadata=False):
-            found = overheard(us, each)
-            if found is not None and found.message_id not in seen:
-                seen.add(found.message_id)
-                newest.append(found)
+        for each in found:
+            one = overheard(us, each)
+            if one is not None and one.message_id not in seen:
+                seen.add(one.message_id)
+                newest.append(one)
         return tuple(newest)
 
     async def listen(self, listener: Listener) -> None:
@@ -242,12 +254,21 @@ class SlackChat:
             answer = await self._calls.call("chat.postMessage", plainest, turn=room)
         return str(answer.get("ts", ""))
 
-    async def _find(self, us: Us, conversation: Conversation, mark: Mapping[str, Any]) -> str:
-        """Return the id of the message of ours that carries ``mark``, "" for none."""
-        found = [
-            each for each in await self._thread(conversation, metadata=True) if us.wrote(each) and carries(each, mark)
-        ]
-        return str(found[-1]["ts"]) if found else ""
+    async def _find(self, us: Us, post: Post, mark: Mapping[str, Any]) -> str:
+        """Return the id of the message that ``post`` became, "" for none.
+
+        A stream can't be marked when it begins. It is the one unmarked message of ours that nobody remembers: there is
+        one at most, for a conversation gets one thing after the other.
+        """
+        ours = [each for each in await self._thread(post.conversation, metadata=True) if us.wrote(each)]
+        found = [str(each["ts"]) for each in ours if carries(each, mark)]
+        if not found and post.kind == "progress":
+            place = (us.source, post.conversation.room)
+            for each in ours:
+                ts = str(each["ts"])
+                if is_unmarked(each) and await asyncio.to_thread(self._notes.posted_as, *place, ts) is None:
+                    found.append(ts)
+        return found[-1] if found else ""
 
     async def _has_file(self, us: Us, conversation: Conversation, file_id: str) -> bool:
         for _ in range(2):
@@ -332,6 +353,15 @@ class SlackChat:
 
     def _require(self, permit: Permit, digest: str) -> None:
         permit.require(Stage.CHAT, self.where, digest)
+
+
+@contextlib.contextmanager
+def _mendable() -> Iterator[None]:
+    """Say of lost access that the same call works later, as soon as the operator mended it: nothing is given up."""
+    try:
+        yield
+    except OperatorError as error:
+        raise BackendError("GL-SLACK-009", error.message, error.remedy, transient=True) from error
 
 
 def _us(note: str) -> Us | None:

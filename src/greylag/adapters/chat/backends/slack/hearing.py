@@ -28,10 +28,9 @@ from greylag.adapters.chat.backends.slack.reading import (
     is_ts,
     read_click,
 )
-from greylag.adapters.chat.backends.slack.remembering import Remembered
+from greylag.adapters.chat.backends.slack.remembering import Notes, Remembered
 from greylag.adapters.chat.backends.slack.views import form, home_view, submitted
 from greylag.adapters.chat.port import Heard, Listener
-from greylag.adapters.store.chat_port import ChatStore
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import GreylagError
 from greylag.domain.stages import Stage
@@ -45,13 +44,15 @@ _TAKE_SECONDS = 30.0
 class Hearing:
     """Reads events and hands them to the listener, one after the other in each conversation."""
 
-    def __init__(self, calls: Calls, notes: ChatStore, where: str) -> None:
+    def __init__(self, calls: Calls, notes: Notes, where: str) -> None:
         self.us: Us | None = None
         self.listener: Listener | None = None
         #: Who began a thread that we are in, by ``channel/thread``: threads whose replies are for us.
         self.askers = Remembered(notes, "askers")
         #: The newest message that was taken, by channel: from where to look up what was missed.
         self.newest = Remembered(notes, "newest")
+        #: What was taken already, by event: a mention comes as two events, and looking up finds what was heard.
+        self._taken = Remembered(notes, "taken", 600)
         #: Messages that could not be taken, by channel, until they were.
         self.owed: dict[str, set[str]] = {}
         self._calls = calls
@@ -67,16 +68,22 @@ class Hearing:
         """Begin to hear for ``listener``."""
         await self.askers.open(us.source)
         await self.newest.open(us.source)
+        await self._taken.open(us.source)
         self.us, self.listener = us, listener
 
     async def close(self) -> None:
         """Take nothing more; what is being taken is waited for, a little."""
         self.listener = None
-        for each in list(self._homes.values()):
-            each.cancel()
+        for home in list(self._homes.values()):
+            home.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3):
                 await self._idle.wait()
+        for kept in (self.askers, self.newest, self._taken):
+            try:
+                await kept.flush()
+            except GreylagError as error:
+                _log.warning("a note of Slack's was not kept at the end (%s)", error.code)
 
     def app(self, signing_secret: str) -> AsyncApp:
         """Return a Bolt app around this. With ``signing_secret`` each request's signature and age are checked."""
@@ -119,10 +126,10 @@ class Hearing:
             await self._take(listener, heard)
             place = f"{heard.conversation.room}/{heard.conversation.thread}"
             if not self.askers.get(place):
-                await self.askers.put(place, heard.author)
+                self.askers.put(place, heard.author)
             room = heard.conversation.room
             if heard.message_id > self.newest.get(room) and room not in self.owed:
-                await self.newest.put(room, heard.message_id)
+                self.newest.put(room, heard.message_id)
         return True
 
     async def _event(self, us: Us, listener: Listener, body: Mapping[str, Any]) -> None:
@@ -179,6 +186,8 @@ class Hearing:
 
     async def _take(self, listener: Listener, heard: Heard) -> None:
         room = heard.conversation.room
+        if self._taken.get(heard.event_id):
+            return
         try:
             async with asyncio.timeout(_TAKE_SECONDS):
                 await listener.take(heard)
@@ -188,6 +197,7 @@ class Hearing:
             if heard.kind in ("mention", "direct", "reply"):
                 self.owed.setdefault(room, set()).add(heard.message_id)
             raise
+        self._taken.put(heard.event_id, "1")
         if heard.message_id in self.owed.get(room, ()):
             self.owed[room].remove(heard.message_id)
             if not self.owed[room]:

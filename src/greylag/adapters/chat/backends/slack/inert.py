@@ -24,7 +24,7 @@ def visible(text: str) -> str:
 
 def line(text: str, longest: int) -> str:
     """Return ``text`` as one visible line of at most ``longest`` weight, never empty."""
-    return shortened(" ".join(visible(text).split()), longest) or "…"
+    return shortened(" ".join(visible(text[: longest * 20]).split()), longest) or "…"
 
 
 def title(text: str, longest: int) -> str:
@@ -39,7 +39,8 @@ def escaped(text: str) -> str:
 
 def weight(text: str) -> int:
     """Return how long Slack may count ``text``: UTF-16 units, and control characters as the entities they become."""
-    return sum(_WEIGHTS.get(each, 1 if ord(each) < 0x10000 else 2) for each in text)
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return units + sum((size - 1) * text.count(each) for each, size in _WEIGHTS.items())
 
 
 def shortened(text: str, longest: int) -> str:

@@ -66,7 +66,7 @@ class Progress:
     async def start(self, post: Post, mark: Mapping[str, Any], asker: str, team: str) -> str:
         """Begin a live card; return its id. ``asker`` is who asked, "" where nobody knows."""
         room = post.conversation.room
-        ts = await self._start_stream(post, mark, asker, team) if asker or room.startswith("D") else ""
+        ts = await self._start_stream(post, asker, team) if asker or room.startswith("D") else ""
         if ts:
             self._remember(room, ts, _Card(True, _by_id(post.steps)))
             if _is_over(post.steps):
@@ -103,19 +103,14 @@ class Progress:
         self._remember(room, handle, _Card(False))
         return "" if answer.get("error") else handle
 
-    async def _start_stream(self, post: Post, mark: Mapping[str, Any], asker: str, team: str) -> str:
+    async def _start_stream(self, post: Post, asker: str, team: str) -> str:
         now = asyncio.get_running_loop().time()
         if now < self._without_until or not post.steps:
             return ""
         head: list[Block] = [{"type": "plan_update", "title": _title(post)}]
-        # A stream takes no metadata before its end, so what finds it again after a crash is the id of a block.
-        key: Block = {
-            "type": "blocks",
-            "blocks": [{**context("Changes as the work goes on."), "block_id": key_of(mark)}],
-        }
         given: dict[str, Any] = {
             "channel": post.conversation.room, "thread_ts": post.conversation.thread, "task_display_mode": "plan",
-            "chunks": [*head, *_chunks(post.steps), key],
+            "chunks": [*head, *_chunks(post.steps)],
         }  # fmt: skip
         if asker:
             given |= {"recipient_user_id": asker, "recipient_team_id": team}
@@ -175,20 +170,16 @@ def mark_of(key: str) -> dict[str, Any]:
     return {"event_type": "greylag_message", "event_payload": {"key": digest}}
 
 
-def key_of(mark: Mapping[str, Any]) -> str:
-    """Return the id that a block carries instead, where there is no metadata."""
-    return f"greylag-{mark['event_payload']['key']}"
-
-
 def carries(message: Mapping[str, Any], mark: Mapping[str, Any]) -> bool:
     """Return whether a message of ours is the one that ``mark`` was put on."""
     found = message.get("metadata")
     payload = found.get("event_payload") if isinstance(found, dict) else None
-    if isinstance(payload, dict) and payload.get("key") == mark["event_payload"]["key"]:
-        return True
-    blocks = message.get("blocks")
-    wanted = key_of(mark)
-    return any(isinstance(each, dict) and each.get("block_id") == wanted for each in blocks or ())
+    return isinstance(payload, dict) and payload.get("key") == mark["event_payload"]["key"]
+
+
+def is_unmarked(message: Mapping[str, Any]) -> bool:
+    """Return whether a message of ours can be a stream: it takes no metadata before its end."""
+    return not message.get("metadata") and not message.get("files")
 
 
 def _title(post: Post) -> str:

@@ -14,6 +14,7 @@ from greylag.domain.conversation import Conversation
 Event = Mapping[str, Any]
 
 _ID = re.compile(r"[A-Z0-9]{1,40}")
+_EVENT = re.compile(r"[A-Za-z0-9]{1,60}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 _TOKEN = re.compile(r"<([^<>]*)>|&(amp|lt|gt);")
 _LONE = re.compile("[\ud800-\udfff]")
@@ -119,7 +120,7 @@ def heard_reaction(us: Us, event: Event, event_id: str, conversation: Conversati
     if not isinstance(item, dict) or not is_id(author) or not is_ts(item.get("ts")) or not isinstance(name, str):
         return None
     mark = _EMOJI.get(name.split("::")[0], f":{visible(name[:60])}:")
-    same = event_id if is_id(event_id) else f"{item.get('channel')}/{item['ts']}/{author}/{name[:60]}"
+    same = event_id if _EVENT.fullmatch(event_id) else f"{item.get('channel')}/{item['ts']}/{author}/{name[:60]}"
     return Heard(same, "reaction", conversation, str(author), str(item["ts"]), text=mark, vouched=False)
 
 
@@ -172,7 +173,7 @@ def overheard(us: Us, message: Event) -> Overheard | None:
     if not is_ts(ts) or (message.get("subtype") or "") not in {*_SUBTYPES, "bot_message"}:
         return None
     author = message.get("user") if is_id(message.get("user")) else message.get("bot_id")
-    text = decoded(text_of(message)) + _forwarded(message)
+    text = decoded(text_of(message), us.user) + _forwarded(message)
     return Overheard(str(author) if is_id(author) else "unknown", text, str(ts), said_at(str(ts)), us.wrote(message))
 
 
