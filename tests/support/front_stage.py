@@ -15,10 +15,9 @@ from typing import Any, cast
 from greylag.adapters.chat.backends.thread import BuiltinThread
 from greylag.adapters.chat.port import Capabilities, Control, Heard, Overheard, Post
 from greylag.adapters.deploy.port import Health, Running
-from greylag.adapters.store.chat_port import ChatPerson
 from greylag.adapters.store.opening import Control as Stores
 from greylag.adapters.store.opening import open_control
-from greylag.adapters.store.port import Deployment
+from greylag.adapters.store.port import ChatPerson, Deployment
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.delivery.cell import About, Bounds, Cell, digest_of
 from greylag.delivery.conversing.front import Front, House

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from greylag.adapters.store.opening import Control
-from greylag.adapters.store.port import Deployment
+from greylag.adapters.store.port import Deployment, Spoken
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
@@ -115,5 +115,7 @@ def test_hostile_thread_messages_are_refused_whole(control: Control, hostile: st
     good = {"author": "ada", "kind": "text", "key": "k", "decision_id": "dec_1"}
     for name in good:
         with pytest.raises(RequestRefused, match="GL-STORE-002"):
-            control.threads.say(TaskId("task_1"), body=BODY, at=AT, **{**good, name: hostile})
+            given = {**good, name: hostile}
+            decision_id = given.pop("decision_id")
+            control.threads.say(TaskId("task_1"), Spoken(**given), body=BODY, decision_id=decision_id, at=AT)
     assert control.threads.messages(TaskId("task_1")) == ()

@@ -135,7 +135,7 @@ async def test_who_is_unknown_changes_nothing_in_a_thread_of_others(scene: Scene
 
 
 async def test_who_was_linked_to_a_person_that_is_gone_is_refused(scene: Scene) -> None:
-    from greylag.adapters.store.chat_port import ChatPerson  # noqa: PLC0415 - for this test only
+    from greylag.adapters.store.port import ChatPerson  # noqa: PLC0415 - for this test only
 
     scene.stores.chats.add_person(ChatPerson(SOURCE, "UGHOST", "ghost", "operator", BEGUN))
     first = heard(author="UGHOST")

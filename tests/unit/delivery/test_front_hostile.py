@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from greylag.adapters.chat.port import Heard
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.delivery.conversing.commands import parse
 from greylag.delivery.conversing.front.hearing import Kept, bounded, read_back, written
 from greylag.delivery.intake.trust import own_words

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from greylag.adapters.store.chat_port import ChatPerson
+from greylag.adapters.store.port import ChatPerson
 from greylag.delivery.conversing.identity import LINK_MINUTES, Links
 from greylag.domain.errors import RequestRefused
 from tests.support.front_stage import KEY, SOURCE, Scene

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from greylag.adapters.chat.port import Chat
-from greylag.adapters.store.chat_port import ChatStore, Due
+from greylag.adapters.store.port import ChatStore, Due
 from greylag.delivery.cell import Cell
 from greylag.delivery.conversing.delivering import Delivery
 from greylag.delivery.conversing.livecards import Line, LiveCards

@@ -209,7 +209,7 @@ async def roll_back_here(
     if not any(each.environment == environment for each in task.releases):
         known = ", ".join(f"`{each.environment}`" for each in task.releases) or "none"
         raise RequestRefused(
-            "GL-RELEASE-001", f"{task_id} was not released to {environment[:40]!r}.", f"it was released to: {known}."
+            "GL-WEB-007", f"{task_id} was not released to {environment[:40]!r}.", f"it was released to: {known}."
         )
     await roll_back(platform.cell, task.repository or "", environment, who.person.name)
     return RedirectResponse(f"/tasks/{task.task_id}", status_code=303)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from greylag.adapters.chat.port import Heard, Home
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.delivery.cell import About
 from greylag.delivery.conversing.front.acts import Acts
 from greylag.delivery.conversing.front.clicks import Clicks, looks_approving

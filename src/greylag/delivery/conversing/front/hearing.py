@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from greylag.adapters.chat.port import Heard
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.delivery.conversing.identity import is_plain_id
 from greylag.domain.conversation import VERBS
 from greylag.domain.errors import IntegrityError
