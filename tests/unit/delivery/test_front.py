@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from greylag.adapters.chat.port import Overheard
+from greylag.adapters.store.chat_port import ChatPerson
 from greylag.domain import events as ev
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import BackendError
@@ -135,8 +136,6 @@ async def test_who_is_unknown_changes_nothing_in_a_thread_of_others(scene: Scene
 
 
 async def test_who_was_linked_to_a_person_that_is_gone_is_refused(scene: Scene) -> None:
-    from greylag.adapters.store.chat_port import ChatPerson  # noqa: PLC0415 - for this test only
-
     scene.stores.chats.add_person(ChatPerson(SOURCE, "UGHOST", "ghost", "operator", BEGUN))
     first = heard(author="UGHOST")
     await scene.hear(first)
