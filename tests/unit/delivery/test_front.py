@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from greylag.adapters.chat.port import Overheard
+from greylag.adapters.store.port import ChatPerson
 from greylag.domain import events as ev
 from greylag.domain.conversation import Conversation
-from greylag.domain.errors import BackendError
+from greylag.domain.errors import BackendError, RequestRefused
 from greylag.domain.labels import Label
 from greylag.domain.states import TaskStatus
 from greylag.governance.question import Question
@@ -135,8 +136,6 @@ async def test_who_is_unknown_changes_nothing_in_a_thread_of_others(scene: Scene
 
 
 async def test_who_was_linked_to_a_person_that_is_gone_is_refused(scene: Scene) -> None:
-    from greylag.adapters.store.port import ChatPerson  # noqa: PLC0415 - for this test only
-
     scene.stores.chats.add_person(ChatPerson(SOURCE, "UGHOST", "ghost", "operator", BEGUN))
     first = heard(author="UGHOST")
     await scene.hear(first)
@@ -173,6 +172,23 @@ async def test_words_rest_in_the_vault_and_not_in_the_inbox(scene: Scene) -> Non
     assert found.body is not None
     stored = [q for q in scene.policy.asked if str(q.stage) == "artifact"]
     assert [q.target.name for q in stored] == ["vault:local"]
+
+
+async def test_the_words_of_what_became_no_task_are_erased(scene: Scene) -> None:
+    refused, kept = heard(author="UMALLORY", text="my salary is 12"), heard(text="mine is 13")
+    await scene.hear(refused, kept)
+    for each, erased in ((refused, True), (kept, False)):
+        found = scene.stores.chats.known(SOURCE, each.event_id)
+        assert found is not None
+        assert found.body is not None
+        subject = json.loads(found.heard)["subject"]
+        if erased:
+            with pytest.raises(RequestRefused, match="GL-VAULT-002"):
+                scene.vault.get(found.body, subject=subject)
+        else:
+            assert scene.vault.get(found.body, subject=subject) == b"mine is 13"
+    await scene.hear(refused)
+    assert len(scene.room.posts) == 1
 
 
 async def test_what_must_not_be_kept_is_told_and_not_kept(scene: Scene) -> None:

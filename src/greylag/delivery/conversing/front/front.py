@@ -255,7 +255,19 @@ class Front:
         if outcome.state != "handled":
             _log.info("%s: arrival %d: %s", outcome.state, arrival.number, outcome.reason)
         await asyncio.to_thread(self._house.store.settle, arrival.number, outcome.state, outcome.reason)
+        if outcome.state != "handled" and arrival.body is not None:
+            await asyncio.to_thread(self._forget_words, arrival)
         return 0.0
+
+    def _forget_words(self, arrival: Arrival) -> None:
+        """Erase the words of what became nobody's task; what belongs to a task stays as long as that does."""
+        cell, source = self._house.cell, arrival.conversation.source
+        subject = own_subject(source, arrival.event_id)
+        try:
+            if read_back(arrival, "")[1].subject == subject and not cell.events.read(subject, 0, 1):
+                cell.vault.erase(subject)
+        except GreylagError as error:
+            _log.warning("the words of arrival %d could not be erased: %s", arrival.number, error)
 
     async def _again(self, arrival: Arrival, reason: str) -> float:
         await asyncio.to_thread(self._house.store.settle, arrival.number, "taken", reason)
