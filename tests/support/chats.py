@@ -132,14 +132,23 @@ class MemoryChat:
                 raise RequestRefused("GL-CHAT-001", "there is no such message.", "none.")
             changed.post = post
             return handle
-        there = [each for each in self.shown if (each.post.conversation, each.post.key) == (post.conversation, post.key)]
+        there = [
+            each for each in self.shown if (each.post.conversation, each.post.key) == (post.conversation, post.key)
+        ]
         if uncertain and there:
             return there[0].handle
         self.shown.append(Shown(f"m{len(self.posts)}-{len(self.shown)}", post))
         return self.shown[-1].handle
 
     async def upload(
-        self, permit: Permit, conversation: Conversation, name: str, content: bytes, key: str, *, uncertain: bool = False
+        self,
+        permit: Permit,
+        conversation: Conversation,
+        name: str,
+        content: bytes,
+        key: str,
+        *,
+        uncertain: bool = False,
     ) -> str:
         permit.require(Stage.CHAT, self.where, digest_of(content))
         self.faults.tick("upload")
@@ -263,7 +272,7 @@ class ChatStage:
         """Whether something is still to be delivered."""
         return bool(self.control.chats.due(tuple(self.chats), region=self.cell.region))
 
-    async def deliver(self, courier: Courier | None = None, seconds: float = 20.0) -> int:
+    async def deliver(self, courier: Courier | None = None, seconds: float = 60.0) -> int:
         """Run couriers, a fresh one after each that is killed, until nothing is due; return how many it took."""
         for number in range(1, 1000):
             running = asyncio.create_task((courier or self.courier()).run())
