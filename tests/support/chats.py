@@ -272,7 +272,7 @@ class ChatStage:
         """Whether something is still to be delivered."""
         return bool(self.control.chats.due(tuple(self.chats), region=self.cell.region))
 
-    async def deliver(self, courier: Courier | None = None, seconds: float = 20.0) -> int:
+    async def deliver(self, courier: Courier | None = None, seconds: float = 60.0) -> int:
         """Run couriers, a fresh one after each that is killed, until nothing is due; return how many it took."""
         for number in range(1, 1000):
             running = asyncio.create_task((courier or self.courier()).run())

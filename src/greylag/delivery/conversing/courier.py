@@ -94,8 +94,12 @@ class Courier:
                 each.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()
+
     async def _rest(self, seconds: float) -> None:
-        """Wait until it is time to look again. Raises what a delivery died of, where that was no failure but an end."""
+        """Wait until it is time to look again. Raises what ended a delivery where that was no failure but an end."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -105,7 +109,14 @@ class Courier:
         for conversation, served in list(self._serving.items()):
             if served.done():
                 del self._serving[conversation]
-                served.result()
+                error = served.exception()
+                if isinstance(error, Exception):
+                    _log.error("serving a conversation of %s broke down", conversation.source, exc_info=error)
+                    self._lines.setdefault(conversation, Line(conversation)).rest_until = (
+                        self._loop_time() + self._pace.longest_backoff
+                    )
+                elif error is not None:
+                    raise error
 
     async def _begin(self, source: str) -> bool:
         """Begin to serve what is due at one chat; return whether the store could be asked."""
@@ -121,7 +132,7 @@ class Courier:
         for each in due:
             waiting.setdefault(each.conversation, []).append(each)
         self._forget(source, waiting)
-        now = asyncio.get_running_loop().time()
+        now = self._loop_time()
         lines = [self._lines.setdefault(each, Line(each)) for each in waiting if each not in self._serving]
         ready = sorted((line for line in lines if line.rest_until <= now), key=lambda line: line.served_at)
         for line in ready[:free]:
@@ -164,7 +175,7 @@ class Courier:
             return await self._failed(delivery, line, due, first, error)
         if reached > after:
             line.failures = line.defects = 0
-        return None if line.rest_until > asyncio.get_running_loop().time() else reached
+        return None if line.rest_until > self._loop_time() else reached
 
     async def _failed(
         self, delivery: Delivery, line: Line, due: Due, sequence: int, error: Exception
@@ -180,12 +191,14 @@ class Courier:
         if line.defects >= self._pace.tries:
             try:
                 await delivery.give_up(line, due.task_id, sequence, error)
-            except BackendError as problem:
-                _log.warning("that message %d of %s is given up can't be noted: %s", sequence, due.task_id, problem)
+            except Exception as problem:  # noqa: BLE001 - then it is tried again, like everything else
+                _log.warning(
+                    "that message %d of %s is given up can't be noted: %s", sequence, due.task_id, _told(problem)
+                )  # fmt: skip
             else:
                 line.failures = line.defects = 0
                 return sequence
-        line.rest_until = asyncio.get_running_loop().time() + self._backoff(line.failures)
+        line.rest_until = self._loop_time() + self._backoff(line.failures)
         return None
 
     def _backoff(self, failures: int) -> float:
