@@ -121,6 +121,88 @@ def test_a_question_is_answered_from_a_list(window: Open, site: Site, tmp_path: 
         ada.status("cancelled")
 
 
+def test_a_question_in_words_is_answered_in_the_box(window: Open, site: Site, tmp_path: Path) -> None:
+    name = site.repository(tmp_path, {"a": "a"})
+    ada = window(java_script_enabled=False)
+    ada.sign_in("ada")
+    page = ada.page
+    page.goto("/")
+    page.get_by_label("In plain language").fill("please fix it")
+    page.get_by_label("Repository").select_option(name)
+    page.get_by_role("button", name="Ask").click()
+    task_id = page.url.rsplit("/", 1)[1]
+    task = site.until(task_id, lambda task: task["status"] == "asked")
+    assert (task["question_about"], task["choices"]) == ("wording", [])
+    page.reload()
+    page.get_by_label(task["question"]).fill("the file a should say b")
+    ada.shot("wording")
+    page.get_by_role("button", name="Answer").click()
+    expect(page.locator(".thread > li", has_text="the file a should say b").first).to_be_visible()
+    site.until(task_id, lambda task: task["status"] != "asked")
+    site.post(f"/tasks/{task_id}/stop", {})
+
+
+def test_what_is_live_is_answered_in_the_thread(window: Open, site: Site) -> None:
+    ada = window("ada", phone=True)
+    page = ada.page
+    page.goto("/")
+    page.get_by_label("In plain language").fill("what is live in murmur?")
+    page.get_by_role("button", name="Ask").click()
+    ada.status("answered")
+    expect(page.locator("#words")).to_have_text("Answered.")
+    expect(page.locator(".thread > li").last).to_contain_text("staging")
+    assert page.get_by_role("button", name=re.compile("Send|Stop|Approve")).count() == 0
+    assert ada.audit() == []
+    ada.shot("answered")
+
+
+def test_more_is_said_for_now_or_for_later_without_scripts(window: Open, site: Site, tmp_path: Path) -> None:
+    name = site.repository(tmp_path, {"a": "a"})
+    task_id = site.start("wait for ever", name, ["sh", "-c", "echo waiting; sleep 60"])
+    site.until(task_id, lambda task: task["status"] == "working")
+    ada = window(java_script_enabled=False)
+    ada.sign_in("ada")
+    page = ada.open(task_id)
+    assert page.get_by_role("radio").count() == 4
+    expect(page.get_by_label("as my words say")).to_be_checked()
+    page.get_by_label("Say more").fill("then write b too")
+    page.get_by_label("afterwards: the next round begins with it").check()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".thread")).to_contain_text("Noted; it comes next.")
+    page.get_by_label("Say more").fill("write c only")
+    page.get_by_label("now: instead of what it does").check()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".thread")).to_contain_text("Dropping what is under way")
+    page.get_by_role("link", name="What are you doing?").click()
+    expect(page.locator("#doing pre")).to_contain_text("Now: ")
+    assert ada.audit() == []
+    page.get_by_role("button", name="Stop this task").click()
+    site.until(task_id, lambda task: task["ended"])
+
+
+def test_what_a_mode_can_be_is_checked(site: Site, tmp_path: Path) -> None:
+    task_id = site.start("wait for ever", site.repository(tmp_path, {"a": "a"}), ["sh", "-c", "sleep 60"])
+    answer = httpx.post(
+        f"{site.url}/tasks/{task_id}/reply", data={"text": "x", "mode": "sudo"}, trust_env=False,
+        cookies={"greylag_session": site.tokens["ada"]},
+    )  # fmt: skip
+    assert (answer.status_code, "GL-STEER-001" in answer.text) == (400, True)
+    assert site.call("POST", f"/tasks/{task_id}/replies", {"text": "x", "mode": "sudo"}).status_code == 400
+    site.post(f"/tasks/{task_id}/stop", {})
+
+
+@pytest.mark.parametrize(("kind", "status"), [("build", 200), ("diff", 200), ("sudo", 404), ("evidence", 200)])
+def test_what_is_downloaded_is_a_file_or_a_page_that_says_why_not(site: Site, kind: str, status: int) -> None:
+    task = site.waiting()
+    address = f"{site.url}/tasks/{task['task_id']}/download/{kind}"
+    nobody = httpx.get(address, trust_env=False)
+    assert (nobody.status_code, nobody.headers["location"].partition("?")[0]) == (303, "/login")
+    got = httpx.get(address, trust_env=False, cookies={"greylag_session": site.tokens["lin"]})
+    assert got.status_code == status
+    shown = got.headers.get("content-disposition", "")
+    assert shown.startswith("attachment; ") if status == 200 else "Next: " in got.text
+
+
 def test_a_running_agent_is_stopped(window: Open, site: Site, tmp_path: Path) -> None:
     name = site.repository(tmp_path, {"a": "a"})
     task_id = site.start("wait for ever", name, ["sh", "-c", "echo waiting; sleep 60"])

@@ -1,7 +1,7 @@
 """What every chat keeps, tried on a thread that may be filled: the promises of `greylag.adapters.chat.port`.
 
 `check_chat` tries a backend with a person on the other side; `check_saying` tries as much as can be seen by looking on;
-`check_thread` tries the platform's own thread.
+`check_room` tries a real chat with few words; `check_thread` tries the platform's own thread.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,17 @@ from greylag.egress.permit import Permit
 
 _AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _BODY = Reference("local", f"sha256:{'a' * 64}", 5, "message", "text/plain")
-__all__ = ["Counterpart", "Finding", "Onlooker", "Opening", "Permits", "check_chat", "check_saying", "check_thread"]
+__all__ = [
+    "Counterpart",
+    "Finding",
+    "Onlooker",
+    "Opening",
+    "Permits",
+    "check_chat",
+    "check_room",
+    "check_saying",
+    "check_thread",
+]
 
 
 async def check_chat(open_chat: Opening, person: Counterpart, permits: Permits) -> tuple[Finding, ...]:
@@ -49,6 +59,21 @@ async def check_saying(open_chat: Opening, onlooker: Onlooker, permits: Permits)
     trial = Trial(open_chat, onlooker, permits, await open_chat())
     try:
         await _check_saying(trial)
+    finally:
+        await trial.chat.close()
+    return tuple(trial.findings)
+
+
+async def check_room(open_chat: Opening, onlooker: Onlooker, permits: Permits) -> tuple[Finding, ...]:
+    """Try with a dozen short messages, in a thread where people may read them, that things are said once and by permit.
+
+    What stands there is seen by the chat's own history; nothing hostile is said, and nobody is called.
+    """
+    trial = Trial(open_chat, onlooker, permits, await open_chat())
+    try:
+        saying.check_declared(trial)
+        await saying.check_permits(trial)
+        await saying.check_once(trial)
     finally:
         await trial.chat.close()
     return tuple(trial.findings)

@@ -55,7 +55,10 @@ class Seen:
 class Onlooker(Protocol):
     """Somebody who can look at a thread that the checks may fill."""
 
-    conversation: Conversation
+    @property
+    def conversation(self) -> Conversation:
+        """The thread."""
+        ...
 
     async def seen(self) -> Sequence[Seen]:
         """Return what the thread shows now, oldest first; an edited message as it is now."""

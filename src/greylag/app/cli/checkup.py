@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import asdict
 
+from greylag.app.chat_checkup import check_chat_room
 from greylag.app.checkup import Row, check_everything
 from greylag.app.cli.context import chosen_home
 from greylag.app.client.console import emit, note
@@ -13,6 +14,14 @@ def run_doctor(as_json: bool) -> int:
     """Try everything, show it, and return 0, or 1 where something needed does not work."""
     rows = asyncio.run(check_everything(home_folder(chosen_home()), lambda area: note(f"trying {area} …")))
     broken = [row for row in rows if not row.ok and row.needed]
+    emit([asdict(row) for row in rows], as_json, lambda _: _told(rows, broken))
+    return 1 if broken else 0
+
+
+def run_chat_doctor(chat: str, room: str, as_json: bool) -> int:
+    """Try a chat of the settings in one of its rooms, show it, and return 0, or 1 where something does not work."""
+    rows = asyncio.run(check_chat_room(home_folder(chosen_home()), chat, room))
+    broken = [row for row in rows if not row.ok]
     emit([asdict(row) for row in rows], as_json, lambda _: _told(rows, broken))
     return 1 if broken else 0
 

@@ -73,11 +73,18 @@ def up(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Try every part on this machine by its conformance suite, and say the remedy for what fails."""
-    from greylag.app.cli.checkup import run_doctor  # noqa: PLC0415 - keeps `--help` fast
+def doctor(
+    chat: Annotated[str, typer.Option(help="Try this chat of the settings instead: `slack` or `matrix`.")] = "",
+    room: Annotated[str, typer.Option(help="The id of the room where some messages are said for that.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Try every part on this machine by its conformance suite, and say the remedy for what fails.
 
-    raise typer.Exit(run_doctor(as_json))
+    Chats are tried only where `--chat` and `--room` ask for it, as people may read what is said there.
+    """
+    from greylag.app.cli.checkup import run_chat_doctor, run_doctor  # noqa: PLC0415 - keeps `--help` fast
+
+    raise typer.Exit(run_chat_doctor(chat, room, as_json) if chat or room else run_doctor(as_json))
 
 
 @app.command()
