@@ -109,6 +109,8 @@ class Links:
                 "GL-LINK-006", f"nobody is known as {author[:60]!r} of {source[:60]!r}.", "see `greylag person links`."
             )
         self._store.remove_person(source, author)
+        # Whose devices were pinned begins anew with whoever the account is next (the Matrix backend keeps them so).
+        self._store.put_note(source, f"devices:{author}", "")
         self._note_down("chat_person_forgotten", there)
         return there
 

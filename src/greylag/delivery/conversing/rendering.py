@@ -7,6 +7,7 @@ from hashlib import sha256
 from greylag.adapters.chat.port import Control, Step
 from greylag.adapters.store.port import ThreadMessage
 from greylag.delivery import hints
+from greylag.delivery.conversing.commands import words_for
 from greylag.domain.conversation import Conversation, Offer
 from greylag.domain.task import Task
 
@@ -88,18 +89,18 @@ def _control(offer: Offer, task: Task, pages: Pages) -> Control:
         case "see":
             return Control(label, url=pages.see(task.task_id, offer.value))
         case "approve":
-            return replace(act, style="primary", said="approve")
+            return replace(act, style="primary", said=words_for(offer.verb))
         case "reject":
-            return replace(act, style="danger", asks="Why not?", said="reject REASON")
+            return replace(act, style="danger", asks="Why not?", said=words_for(offer.verb))
         case "stop":
-            return replace(act, style="danger", said="stop")
+            return replace(act, style="danger", said=words_for(offer.verb))
         case "answer":
             return replace(act, said=offer.value)
         case "say":
             modes = () if task.waiting or task.ended else MODES
             return replace(act, asks="What should be different?", modes=modes, said="your words, as a reply")
         case "roll_back":
-            return replace(act, style="danger", said=f"roll back {offer.value}")
+            return replace(act, style="danger", said=words_for(offer.verb, offer.value))
         case _:
             return replace(act, said=offer.verb.replace("_", " "))
 

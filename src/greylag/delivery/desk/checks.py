@@ -52,7 +52,7 @@ def person_with(cell: Cell, name: str, role: str) -> Person:
 
 def words_of(cell: Cell, text: str) -> str:
     """Return ``text`` as it is kept. Raises RequestRefused ``GL-INTAKE-001`` (empty), ``-002`` (too long)."""
-    text = text.strip()
+    text = text.replace("\0", "\ufffd").strip()
     limit = cell.bounds.request_characters
     if not text:
         raise RequestRefused("GL-INTAKE-001", "the message is empty.", "say in a sentence what should change.")

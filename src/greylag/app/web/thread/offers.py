@@ -72,7 +72,9 @@ def _reviewed(offer: OfferOut, task: Task) -> bool:
 
 
 def _runs_there(offer: OfferOut, task: Task) -> bool:
-    return any(each.environment == offer.value and each.status is ReleaseStatus.RELEASED for each in task.releases)
+    environment, _, digest = offer.value.partition("/")
+    here = [each for each in task.releases if each.environment == environment and each.status is ReleaseStatus.RELEASED]
+    return any(not digest or each.digest == digest for each in here)
 
 
 def _there(offer: OfferOut, task: Task) -> bool:

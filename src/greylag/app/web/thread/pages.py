@@ -201,15 +201,21 @@ def stop(request: Request, task_id: str, platform: Wired) -> RedirectResponse:
 
 @router.post("/tasks/{task_id}/roll-back")
 async def roll_back_here(
-    request: Request, task_id: str, platform: Wired, environment: Annotated[str, Form(max_length=64)] = ""
+    request: Request, task_id: str, platform: Wired, environment: Annotated[str, Form(max_length=160)] = ""
 ) -> RedirectResponse:
-    """Bring an environment of the task's repository back to what ran there before."""
+    """Bring an environment of the task's repository back to what ran before ``ENVIRONMENT[/sha256:DIGEST]``."""
     who = await asyncio.to_thread(_who, request)
     task = await asyncio.to_thread(platform.cell.events.find, task_id)
+    environment, _, digest = environment.partition("/")
     if not any(each.environment == environment for each in task.releases):
         known = ", ".join(f"`{each.environment}`" for each in task.releases) or "none"
         raise RequestRefused(
             "GL-WEB-007", f"{task_id} was not released to {environment[:40]!r}.", f"it was released to: {known}."
+        )
+    live = await asyncio.to_thread(platform.cell.deployments.live, task.repository or "", environment)
+    if digest and (live is None or live.digest != digest):
+        raise RequestRefused(
+            "GL-WEB-008", f"something else runs in {environment} by now.", "open the thread again and look."
         )
     await roll_back(platform.cell, task.repository or "", environment, who.person.name)
     return RedirectResponse(f"/tasks/{task.task_id}", status_code=303)

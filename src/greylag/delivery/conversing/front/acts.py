@@ -151,6 +151,12 @@ class Acts:
             subject = ""  # the desk says why not, better than a missing card would
         else:
             subject = await asyncio.to_thread(self._card_seen, turn, task)
+            if not asked.digest and not self._house.chat(turn.conversation.source).capabilities.buttons:
+                raise RequestRefused(
+                    "GL-CHAT-035",
+                    "in this chat an approval names what it approves: in which thread words stand is not sealed there.",
+                    f"say `approve {subject.removeprefix('sha256:')[:DIGEST_CHARACTERS]}`, as the card has it.",
+                )
             if asked.digest and not subject.removeprefix("sha256:").startswith(asked.digest):
                 raise _stale(task, f"sha256:{asked.digest}")
         return await self.approve(turn, person, task, subject)
