@@ -18,6 +18,8 @@ _TASK = re.compile(r"\btask_[0-9a-z]{26}\b")
 _ACKNOWLEDGED_SECONDS = 30.0
 _SETTLED_SECONDS = 60.0
 #: How the stand-in marks a step of a live card, at the beginning of its line.
+_REACTIONS = re.compile(r"(:[\w+-]+: \d+ *)+")
+_CARD_LINES = 3
 _STEP = re.compile(r"^ *[○…✓✗] (.*)$")
 
 
@@ -103,7 +105,8 @@ class Chatroom:
         if steps:
             return ["·", *steps]
         has_buttons = any(not widget.url for widget in self.workspace.widgets(message.ts))
-        return ["▣" if has_buttons and len(lines) > 3 else " ", *(line for line in lines if line.strip())]
+        said = [line for line in lines if line.strip() and not _REACTIONS.fullmatch(line)]
+        return ["▣" if has_buttons and len(said) > _CARD_LINES else " ", *said]
 
     def _messages(self, task_id: str, person: str = "") -> list[Message]:
         return self.workspace.thread(self._threads[task_id], person)

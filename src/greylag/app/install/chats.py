@@ -178,12 +178,15 @@ class Chats:
             self._service.cell, self._service.store, served, self._service.pages,
             uploads=[each for each in served if chat.name in self._service.uploads],
         )  # fmt: skip
-        speaking = asyncio.create_task(courier.run())
+        both = [asyncio.create_task(courier.run()), asyncio.create_task(chat.listen(self._front))]
         try:
-            await chat.listen(self._front)
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
         finally:
-            speaking.cancel()
-            await asyncio.gather(speaking, return_exceptions=True)
+            for each in both:
+                each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _reach(chat: Chat) -> None:

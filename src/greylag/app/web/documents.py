@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, field_validator
 
 from greylag.domain.events import Recorded
 from greylag.domain.repository import Environment, PathRule, Repository
@@ -73,6 +73,13 @@ class PersonIn(_In):
     name: str = Field(pattern=r"^[a-z][a-z0-9._-]{0,40}$")
     roles: list[str] = Field(min_length=1, max_length=7)
     email: str = Field(default="", max_length=200)
+
+    @field_validator("name")
+    @classmethod
+    def _is_nobody_else(cls, name: str) -> str:
+        if name == "greylag":
+            raise ValueError("in threads `greylag` is the platform itself; choose another name")
+        return name
 
 
 class EnvironmentIn(_In):
