@@ -30,6 +30,7 @@ MAY_CONNECT = {
     "greylag.app.demo.showing": "opens a copy of the ledger's SQLite file, to change one byte of it",
     "greylag.app.demo.music": "the demo calls the service it released",
     "greylag.app.fake_slack.dispatching": "the stand-in for Slack calls the app in HTTP mode, as Slack does",
+    "greylag.adapters.chat.backends.matrix.devices": "a SQLite file",
     "greylag.adapters.models.listener": "asks a socket file whether somebody listens there",
     "greylag.adapters.models.conformance": "plays the agent's part, over the gateway's socket file",
     "greylag.adapters.sandbox.backends.bubblewrap.gateway": "hands on from a sandbox to the gateway's socket file",

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
+from greylag.adapters.store.port import Spoken
 from greylag.adapters.vault.backends.local import LocalVault
 from greylag.app.bootstrap import open_stores
 from greylag.app.example import example_body, example_settings
@@ -104,10 +105,8 @@ class Site:
                 content = text.encode()
                 allowed = permit(Stage.ARTIFACT, "vault:local", f"sha256:{sha256(content).hexdigest()}")
                 body = vault.put(allowed, content, kind="message", subject=task, media_type="text/plain")
-                control.threads.say(
-                    task, author="greylag", kind=kind, body=body, key=f"said/{next(_NUMBERS)}", decision_id="",
-                    at=datetime.now(UTC), offers=offers,
-                )  # fmt: skip
+                spoken = Spoken("greylag", kind, f"said/{next(_NUMBERS)}", offers)
+                control.threads.say(task, spoken, body=body, decision_id="", at=datetime.now(UTC))
         finally:
             ledger.close()
             control.close()

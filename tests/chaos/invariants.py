@@ -105,7 +105,8 @@ def log_is_whole(scene: Scene) -> Iterator[str]:
 
 _TOLD: dict[type[Any], Callable[[Any, str], tuple[str, ...]]] = {
     ev.TaskReceived: lambda event, key: ("request", "ack"),
-    ev.QuestionAsked: lambda event, key: ("question",),
+    ev.QuestionAsked: lambda event, key: (key,),
+    ev.TaskAnswered: lambda event, key: (key,),
     ev.QuestionAnswered: lambda event, key: (key,),
     ev.TaskPlaced: lambda event, key: ("placed",),
     ev.RunVerified: lambda event, key: (f"checked/{event.run_id}",),

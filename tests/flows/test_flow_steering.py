@@ -57,7 +57,7 @@ def test_what_is_added_is_worked_in_by_the_same_run(stage: Stage, tmp_path: Path
     assert stage.kinds(task_id).count("RunSteered") == 1
     assert stage.thread(task_id).index("Passing it on") < stage.thread(task_id).index("Told the agent.")
     told = stage.content(task_id, "transcript").decode()
-    assert "## Follow-up, said while you work\\nAlso leave a note" in told
+    assert "## Follow-up, said while you work\\n```\\nAlso leave a note" in told
     decisions = [e for e in stage.ledger() if e.get("task_id") == task_id and e.get("stage") == "context"]
     assert len(decisions) >= 2  # the prompt, and what was told later
 

@@ -9,7 +9,7 @@ from typing import Any
 from greylag.adapters.chat.backends.slack.calls import SlackAccess
 from greylag.adapters.chat.backends.slack.chat import SlackChat, Timing
 from greylag.adapters.chat.port import Heard, Home, Post
-from greylag.adapters.store.chat_port import Posting
+from greylag.adapters.store.port import Posting
 from greylag.domain.conversation import Conversation
 from greylag.domain.ids import TaskId
 from greylag.domain.stages import Stage

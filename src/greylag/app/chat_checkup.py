@@ -11,7 +11,7 @@ from greylag.adapters.chat.backends.slack.chat import SlackChat
 from greylag.adapters.chat.conformance import Permits, check_room
 from greylag.adapters.chat.counterpart import Seen, digest_of
 from greylag.adapters.chat.port import Chat, Post
-from greylag.adapters.store.chat_port import ChatStore
+from greylag.adapters.store.port import ChatStore
 from greylag.app.bootstrap import open_stores, places_of
 from greylag.app.checkup import Row
 from greylag.app.install.chats import matrix_place, open_chats, own_chats, slack_place

@@ -16,8 +16,7 @@ from greylag.adapters.deploy.port import Deployer
 from greylag.adapters.forge.port import CaptureLimits, Forge
 from greylag.adapters.models.port import Gateway
 from greylag.adapters.sandbox.port import Limits, Mount, Sandbox
-from greylag.adapters.store.chat_port import ChatStore
-from greylag.adapters.store.port import DeploymentStore, Directory, EventStore, LedgerStore, ThreadStore
+from greylag.adapters.store.port import ChatStore, DeploymentStore, Directory, EventStore, LedgerStore, ThreadStore
 from greylag.adapters.vault.port import Vault
 from greylag.domain import events as ev
 from greylag.domain.clock import Clock

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from greylag.domain.labels import Label
-from greylag.domain.signoff import FLOW_ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +71,6 @@ class Person:
     email: str = ""
 
 
+#: Roles whose yes a rule may ask for, besides those for work on the platform.
+FLOW_ROLES = ("data-owner", "dpo", "security")
 ROLES = ("requester", "reviewer", "operator", "auditor", *FLOW_ROLES)

@@ -47,7 +47,7 @@ async def test_a_conversation(bot: Bot, ann: Person, room: str) -> None:
     assert content["body"].splitlines() == [
         "Working on it.",
         "",
-        "Approve: write “approve”",
+        "Approve: write “approve aaaaaaaaaaaa”",
         "Open the page: https://greylag.test/tasks/task_1",
     ]
     assert said.decrypted is is_encrypted(ann, room)

@@ -6,7 +6,7 @@ import json
 import pytest
 from starlette.responses import JSONResponse
 
-from greylag.adapters.store.chat_port import Posting
+from greylag.adapters.store.port import Posting
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import OperatorError
 from tests.support.slack_server import BOT, TEAM, SlackServer, event

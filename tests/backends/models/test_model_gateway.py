@@ -49,6 +49,19 @@ async def test_a_plain_call_is_decided_sent_settled_and_receipted(hall: Hall, st
     assert outcome["facts"]["observed_place"] == "us"
 
 
+async def test_a_label_that_grows_while_it_works_decides_the_next_call(hall: Hall, stub: Stub) -> None:
+    async with hall.run() as run:
+        assert (await run.ask())[0] == 200
+        hall.gateway.relabel(run.grant.run_id, Label("public"))  # never less than it was
+        assert (await run.ask())[0] == 200
+        hall.gateway.relabel(run.grant.run_id, Label("restricted"))
+        hall.gateway.relabel("run_unknown", Label("restricted"))
+        status, _ = await run.ask()
+    levels = [question.asset.label.level for question in hall.policy.questions]
+    assert levels == ["internal", "internal", "restricted"]
+    assert status == 451
+
+
 async def test_the_decision_is_about_exactly_the_bytes_that_left(hall: Hall, stub: Stub) -> None:
     raw: list[bytes] = []
 

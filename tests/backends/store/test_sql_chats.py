@@ -11,8 +11,8 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from greylag.adapters.store.chat_port import Arrival, ChatPerson
 from greylag.adapters.store.opening import Control, open_control
+from greylag.adapters.store.port import Arrival, ChatPerson, Spoken
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import RequestRefused
 from greylag.domain.events import TaskReceived
@@ -33,7 +33,7 @@ def arrive(control: Control, event_id: str, conversation: Conversation = HERE, a
 
 
 def say(control: Control, task_id: TaskId, key: str) -> int:
-    said = control.threads.say(task_id, author="greylag", kind="text", body=BODY, key=key, decision_id="", at=AT)
+    said = control.threads.say(task_id, Spoken("greylag", "text", key), body=BODY, decision_id="", at=AT)
     return said.sequence
 
 

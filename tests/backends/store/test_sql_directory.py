@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from greylag.adapters.store.opening import Control
-from greylag.adapters.store.port import Deployment
+from greylag.adapters.store.port import Deployment, Spoken
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import TaskId
 from greylag.domain.references import Reference
@@ -114,6 +114,8 @@ def test_deployments_are_recorded_once_and_in_order(control: Control) -> None:
 def test_hostile_thread_messages_are_refused_whole(control: Control, hostile: str) -> None:
     good = {"author": "ada", "kind": "text", "key": "k", "decision_id": "dec_1"}
     for name in good:
+        given = {**good, name: hostile}
+        decision_id = given.pop("decision_id")
         with pytest.raises(RequestRefused, match="GL-STORE-002"):
-            control.threads.say(TaskId("task_1"), body=BODY, at=AT, **{**good, name: hostile})
+            control.threads.say(TaskId("task_1"), Spoken(**given), body=BODY, decision_id=decision_id, at=AT)
     assert control.threads.messages(TaskId("task_1")) == ()

@@ -14,12 +14,12 @@ from greylag.app.install.law.lawbook import read_scanner
 from greylag.delivery.governing.discharging import Discharger, Pseudonyms
 from greylag.domain.labels import Label
 from greylag.domain.repository import PathRule, Repository
-from greylag.domain.signoff import EVERY, SignOff, roles_covered
 from greylag.domain.stages import Stage
 from greylag.egress.door import Discharge
 from greylag.egress.hop import Hop
 from greylag.governance.facts import Basis, FactBase, FactBook, own_place, own_target
 from greylag.governance.question import Asset, Discharged, Target
+from greylag.governance.signoff import EVERY, SignOff, roles_covered
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BASIS = Basis("a test", date(2026, 1, 2), "in_force", "O")

@@ -152,9 +152,9 @@ def test_every_text_is_read_as_something(text: str, answers: list[str], supplied
 )
 def test_a_long_text_is_read_in_time(unit: str) -> None:
     text = (unit * 16_000)[:16_000]
-    begun = time.perf_counter()
+    begun = time.process_time()
     read(said_in(text), EVERY)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def about_working_copy(folder: Path) -> dict[str, str]:
     try:
         with file.open("rb") as opened:
             about = json.loads(opened.read(_ABOUT_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         about = None
     if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
         raise RequestRefused(

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from greylag.adapters.store.chat_port import ChatPerson, ChatStore
 from greylag.adapters.store.port import (
+    ChatPerson,
+    ChatStore,
     Deployment,
     DeploymentStore,
     Directory,
     EventStore,
     LedgerStore,
+    Spoken,
     ThreadStore,
 )
 from greylag.domain.conversation import Conversation, Offer
@@ -23,8 +25,8 @@ from greylag.domain.events import QuestionAsked, StopRequested, TaskReceived, Ta
 from greylag.domain.ids import TaskId, derived_id
 from greylag.domain.references import Reference
 from greylag.domain.repository import Person, Repository
-from greylag.domain.signoff import SignOff
 from greylag.domain.states import TaskStatus
+from greylag.governance.signoff import SignOff
 
 Check = tuple[str, Callable[[], None]]
 
@@ -115,9 +117,8 @@ def _thread(threads: ThreadStore) -> None:
     task_id = _task_id("thread")
 
     def say(key: str) -> int:
-        return threads.say(
-            task_id, author="ada", kind="text", body=_BODY, key=key, decision_id="dec_1", at=_AT, offers=_OFFERS
-        ).sequence
+        spoken = Spoken("ada", "text", key, _OFFERS)
+        return threads.say(task_id, spoken, body=_BODY, decision_id="dec_1", at=_AT).sequence
 
     _require([say("a"), say("b"), say("a")] == [1, 2, 1], "a key was said twice")
     _require([message.key for message in threads.messages(task_id)] == ["a", "b"], "other messages came back")
@@ -203,7 +204,7 @@ def _inbox(chats: ChatStore) -> None:
 
 def _outbox(chats: ChatStore, threads: ThreadStore) -> None:
     where, task_id = Conversation("conformance", "room", "thread"), _task_id("outbox")
-    threads.say(task_id, author="greylag", kind="text", body=_BODY, key="a", decision_id="dec_1", at=_AT)
+    threads.say(task_id, Spoken("greylag", "text", "a"), body=_BODY, decision_id="dec_1", at=_AT)
     chats.bind(where, task_id, _AT)
     _require(chats.task_in(where) == task_id, "another task is talked about")
     _require([each.task_id for each in chats.due((where.source,))] == [task_id], "what was said is not due")

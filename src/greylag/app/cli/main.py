@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from greylag import __version__
-from greylag.app.cli import evidence, handing, ledger, people, release, repo, slack, tasks
+from greylag.app.cli import evidence, handing, ledger, people, release, repo, tasks
 from greylag.app.cli.atlas import export
 from greylag.app.cli.atlas import map as data_map
+from greylag.app.cli.chat import slack
 from greylag.app.cli.context import HomeOption, set_home
 from greylag.app.cli.law import facts, policy, signoff, whatif
 from greylag.app.client.console import Json, report, say
@@ -120,7 +121,7 @@ def fake_slack(
     limits: Annotated[bool, typer.Option(help="Keep Slack's rate limits.")] = False,
 ) -> None:
     """Run a stand-in for Slack on this machine: no account; type and click in the browser."""
-    from greylag.app.cli.fake_slack import run_fake_slack  # noqa: PLC0415 - keeps `--help` fast
+    from greylag.app.cli.chat.fake_slack import run_fake_slack  # noqa: PLC0415 - keeps `--help` fast
 
     run_fake_slack(port, (people, channels), state, request_url, manifest, limits)
 

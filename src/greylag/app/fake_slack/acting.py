@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from greylag.app.fake_slack import telling
-from greylag.app.fake_slack.place import Place, nothing
+from greylag.app.fake_slack.place import Place, bounded, nothing
 from greylag.app.fake_slack.world import outline, text
 from greylag.app.fake_slack.world.emoji import GLYPHS
 from greylag.app.fake_slack.world.outline import Widget
@@ -23,8 +23,10 @@ from greylag.domain.errors import RequestRefused
 
 _LONGEST_TYPED = 40_000
 _MOST_FILES = 10
+_MOST_KEPT = 5_000
 LARGEST_FILE_BYTES = 32_000_000
 MOST_MESSAGES = 100_000
+MOST_FILES_KEPT = 1_000
 #: Type of element: what its value is called in ``state.values`` and in an action.
 _VALUE = {
     "users_select": "selected_user", "datepicker": "selected_date", "timepicker": "selected_time",
@@ -88,6 +90,7 @@ def _keep(place: Place, user: User, channel: Channel, name: str, content: bytes)
     file = File(place.fresh("F"), name, name, user.id, len(content), content, "shared")
     file.shares[channel.id] = []
     place.world.files[file.id] = file
+    bounded(place.world.files, MOST_FILES_KEPT)
     return file.id
 
 
@@ -225,6 +228,7 @@ def _interaction(place: Place, user: User, kind: str) -> Json:
     world = place.world
     trigger = Trigger(f"{place.fresh('')}.{place.fresh('')}", user.id, place.clock())
     world.triggers[trigger.id] = trigger
+    bounded(world.triggers, _MOST_KEPT)
     return {
         "type": kind, "team": {"id": world.team_id, "domain": "stand-in"}, "api_app_id": world.app_id,
         "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": world.team_id},
@@ -238,6 +242,7 @@ def _around(place: Place, user: User, message: Message) -> Json:
         place.fresh("") + place.fresh(""), message.channel, message.ts, message.thread_ts, user.id, place.clock()
     )
     place.world.reply_urls[made.token] = made
+    bounded(place.world.reply_urls, _MOST_KEPT)
     container = {
         "type": "message", "message_ts": message.ts, "channel_id": message.channel,
         "is_ephemeral": bool(message.ephemeral_to),

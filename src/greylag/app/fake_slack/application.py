@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from greylag.app.fake_slack.acting import LARGEST_FILE_BYTES
@@ -21,20 +21,6 @@ from greylag.app.fake_slack.webapi.replying import reply
 from greylag.app.fake_slack.workspace import Workspace
 from greylag.app.fake_slack.world.problems import SlackError
 from greylag.app.fake_slack.world.text import clean
-
-
-class Dropping:
-    """Ends a connection where a fault asked for that."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or not."""
-        try:
-            await self._app(scope, receive, send)
-        except Dropped:
-            scope["state"]["abort"]()
 
 
 def create_application(workspace: Workspace, dispatcher: Dispatcher) -> ASGIApp:
@@ -59,7 +45,7 @@ def create_application(workspace: Workspace, dispatcher: Dispatcher) -> ASGIApp:
             *Control(workspace, dispatcher).routes(),
         ]
     )
-    return Dropping(Guard(app))
+    return Guard(app)
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -76,9 +62,7 @@ def _upload(workspace: Workspace) -> Endpoint:
                 text = files.upload(workspace, request.path_params["ticket"], content)
         except SlackError as error:
             return PlainTextResponse(error.error, 400)
-        if fault is not None:
-            raise Dropped
-        return PlainTextResponse(text)
+        return PlainTextResponse(text) if fault is None else Dropped()
 
     return endpoint
 

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 _MOST_CONNECTIONS = 10
 _LONGEST_ANSWER = 1_000_000
 _IDLE_SECONDS = 60.0
+_A_DAY_SECONDS = 86_400.0
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -60,6 +61,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._random = random.Random()
         self._client: httpx.AsyncClient | None = None
+        # An HTTP request has a bound of its own.
+        self._patience_seconds = _A_DAY_SECONDS if request_url else place.rules.ack_seconds
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -69,12 +72,17 @@ class Dispatcher:
             loop.call_soon_threadsafe(self._wake.set)
 
         end = self._place.watch(wake)
+        with self._place.lock:
+            for each in self._place.deliveries:
+                if each.state == "sent":  # under way when the server was stopped
+                    self._not_acknowledged(each, "connection_failed")
         try:
             while True:
                 self._wake.clear()
                 wait = await self._pass()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
         finally:
             end()
             for task in self._tasks:
@@ -92,7 +100,7 @@ class Dispatcher:
             open_ones = [each for each in place.deliveries if each.state == "waiting"]
             due = [] if place.held else [each for each in open_ones if each.due_at <= now]
             for each in due:
-                each.state, each.deadline_at = "sent", now + place.rules.ack_seconds
+                each.state, each.deadline_at = "sent", now + self._patience_seconds
         for each in due:
             await self._tell(each)
         with place.lock:

@@ -184,6 +184,12 @@ class Place:
             return self.world.last_ts
 
 
+def bounded(kept: dict[str, Any], most: int) -> None:
+    """Forget the oldest where there are more than ``most``."""
+    while len(kept) > most:
+        del kept[next(iter(kept))]
+
+
 def nothing(kind: str, name: str) -> Any:
     """Say that there is no such thing. Raises RequestRefused ``GL-FAKE-003``, always."""
     raise RequestRefused("GL-FAKE-003", f"there is no {kind} {name!r}.", "look at `/control/state` for what there is.")

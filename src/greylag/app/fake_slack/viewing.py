@@ -9,6 +9,7 @@ from greylag.app.fake_slack.world.problems import SlackError
 from greylag.app.fake_slack.world.records import Json, View
 
 _MOST_ON_TOP = 3
+_MOST_CLOSED = 500
 
 
 def checked(place: Place, value: Any, kind: str = "", own: str = "") -> Json:
@@ -58,6 +59,9 @@ def open_modal(place: Place, user: str, value: Any, *, push: bool) -> View:
     view.root_id = stack[-1].root_id if push else view.id
     view.previous_id = stack[-1].id if push else ""
     place.world.views[view.id] = view
+    closed = [each.id for each in place.world.views.values() if not each.is_open]
+    for old in closed[:-_MOST_CLOSED]:
+        del place.world.views[old]
     return view
 
 

@@ -16,7 +16,7 @@ from greylag.adapters.chat.backends.matrix.chat import MatrixChat
 from greylag.adapters.chat.backends.slack.calls import SlackAccess
 from greylag.adapters.chat.backends.slack.chat import SlackChat
 from greylag.adapters.chat.port import Chat
-from greylag.adapters.store.chat_port import ChatStore
+from greylag.adapters.store.port import ChatStore
 from greylag.app.settings import ChatSettings, Settings
 from greylag.delivery.cell import Cell
 from greylag.delivery.conversing.courier import Courier

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Path, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from greylag.adapters.store.chat_port import ChatPerson
+from greylag.adapters.store.port import ChatPerson
 from greylag.app.web.api import Wired, platform_of
 from greylag.app.web.identity import acting, require_operator
 from greylag.app.web.rendering import page

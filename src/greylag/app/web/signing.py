@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from greylag.app.web import documents as doc
 from greylag.app.web.api import Who, Wired
 from greylag.delivery.governing.signing_off import Wanted, sign_off, withdraw
-from greylag.domain.signoff import SignOff
+from greylag.governance.signoff import SignOff
 
 router = APIRouter(prefix="/api/v1/sign-offs")
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from greylag.adapters.chat.port import Chat
-from greylag.adapters.store.chat_port import ChatStore, Due
+from greylag.adapters.store.port import ChatStore, Due
 from greylag.delivery.cell import Cell
 from greylag.delivery.conversing.delivering import Delivery
 from greylag.delivery.conversing.livecards import Line, LiveCards
@@ -94,8 +94,12 @@ class Courier:
                 each.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()
+
     async def _rest(self, seconds: float) -> None:
-        """Wait until it is time to look again. Raises what a delivery died of, where that was no failure but an end."""
+        """Wait until it is time to look again. Raises what ended a delivery where that was no failure but an end."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -105,7 +109,14 @@ class Courier:
         for conversation, served in list(self._serving.items()):
             if served.done():
                 del self._serving[conversation]
-                served.result()
+                error = served.exception()
+                if isinstance(error, Exception):
+                    _log.error("serving a conversation of %s broke down", conversation.source, exc_info=error)
+                    self._lines.setdefault(conversation, Line(conversation)).rest_until = (
+                        self._loop_time() + self._pace.longest_backoff
+                    )
+                elif error is not None:
+                    raise error
 
     async def _begin(self, source: str) -> bool:
         """Begin to serve what is due at one chat; return whether the store could be asked."""
@@ -114,14 +125,14 @@ class Courier:
             return True
         try:
             due = await asyncio.to_thread(self._store.due, (source,), _DUE, region=self._cell.region)
-        except GreylagError as error:
-            _log.warning("what is due at %s can't be read: %s", source, error)
+        except Exception as error:  # noqa: BLE001 - whatever the store breaks on, the courier asks it again
+            _log.warning("what is due at %s can't be read: %s", source, _told(error), exc_info=_trace(error))
             return False
         waiting: dict[Conversation, list[Due]] = {}
         for each in due:
             waiting.setdefault(each.conversation, []).append(each)
         self._forget(source, waiting)
-        now = asyncio.get_running_loop().time()
+        now = self._loop_time()
         lines = [self._lines.setdefault(each, Line(each)) for each in waiting if each not in self._serving]
         ready = sorted((line for line in lines if line.rest_until <= now), key=lambda line: line.served_at)
         for line in ready[:free]:
@@ -164,7 +175,7 @@ class Courier:
             return await self._failed(delivery, line, due, first, error)
         if reached > after:
             line.failures = line.defects = 0
-        return None if line.rest_until > asyncio.get_running_loop().time() else reached
+        return None if line.rest_until > self._loop_time() else reached
 
     async def _failed(
         self, delivery: Delivery, line: Line, due: Due, sequence: int, error: Exception
@@ -173,25 +184,33 @@ class Courier:
         line.failures += 1
         line.defects += 0 if away else 1
         if line.failures % _TOLD_EVERY == 1 or not away:
-            where, kind = line.conversation.source, type(error).__name__
-            told = error if isinstance(error, GreylagError) else kind
-            trace = None if isinstance(error, GreylagError) else error
             _log.warning(
-                "message %d of %s did not get to %s (try %d): %s", sequence, due.task_id, where, line.failures, told,
-                exc_info=trace,
+                "message %d of %s did not get to %s (try %d): %s",
+                sequence, due.task_id, line.conversation.source, line.failures, _told(error), exc_info=_trace(error),
             )  # fmt: skip
         if line.defects >= self._pace.tries:
             try:
                 await delivery.give_up(line, due.task_id, sequence, error)
-            except BackendError as problem:
-                _log.warning("that message %d of %s is given up can't be noted: %s", sequence, due.task_id, problem)
+            except Exception as problem:  # noqa: BLE001 - then it is tried again, like everything else
+                _log.warning(
+                    "that message %d of %s is given up can't be noted: %s", sequence, due.task_id, _told(problem)
+                )  # fmt: skip
             else:
                 line.failures = line.defects = 0
                 return sequence
-        line.rest_until = asyncio.get_running_loop().time() + self._backoff(line.failures)
+        line.rest_until = self._loop_time() + self._backoff(line.failures)
         return None
 
     def _backoff(self, failures: int) -> float:
         """Return a growing wait; half of it is chance, so that many who failed together don't come back together."""
         longest = min(self._pace.longest_backoff, self._pace.first_backoff * 2.0 ** min(failures - 1, 20))
         return longest * (0.5 + self._cell.clock.entropy(1)[0] / 510)
+
+
+def _told(error: Exception) -> object:
+    """Return what the log is told: an error of ours speaks for itself, another one may hold anything."""
+    return error if isinstance(error, GreylagError) else type(error).__name__
+
+
+def _trace(error: Exception) -> Exception | None:
+    return None if isinstance(error, GreylagError) else error

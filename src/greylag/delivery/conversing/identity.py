@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from greylag.adapters.store.chat_port import ChatPerson, ChatStore
+from greylag.adapters.store.port import ChatPerson, ChatStore
 from greylag.delivery.cell import Cell
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import derived_id

@@ -5,8 +5,7 @@ import logging
 from dataclasses import dataclass
 
 from greylag.adapters.chat.port import Chat, Control, Post, Step
-from greylag.adapters.store.chat_port import ChatStore
-from greylag.adapters.store.port import ThreadMessage
+from greylag.adapters.store.port import ChatStore, ThreadMessage
 from greylag.delivery.cell import CARD_SURFACES, PLATFORM, Cell, digest_of, label_of
 from greylag.delivery.conversing.rendering import Pages, news_of, place_of, shortened
 from greylag.domain.conversation import Conversation

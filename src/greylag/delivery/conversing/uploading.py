@@ -52,6 +52,8 @@ class Uploads:
         kind, name, reference = file
         key = f"{task.task_id}/{kind}/{reference.digest[7:31]}"
         place = place_of(conversation)
+        if self._tries.get(f"{place}/{key}", 0) >= _TRIES:  # given up before, while another file was tried
+            return
         # Not looked into again: whatever was found in it has joined the task's label when it was made.
         asset = Asset(
             kind, label_of(task), self._cell.region, reference.digest, reference.size_bytes, ("file_names",)
@@ -74,13 +76,13 @@ class Uploads:
             return
         await asyncio.to_thread(self._cell.door.observe, permit, "sent", {"size_bytes": len(content)})
 
-    def _give_up_or_raise(self, place: str, task: Task, kind: str, error: Exception) -> None:
-        tries = self._tries.pop(place, 0) + 1
+    def _give_up_or_raise(self, file: str, task: Task, kind: str, error: Exception) -> None:
         again = isinstance(error, TimeoutError) or (isinstance(error, BackendError) and error.transient)
-        if again and tries < _TRIES:
-            while len(self._tries) >= _KNOWN:
-                self._tries.pop(next(iter(self._tries)))
-            self._tries[place] = tries
+        tries = self._tries.pop(file, 0) + 1 if again else _TRIES
+        while len(self._tries) >= _KNOWN:
+            self._tries.pop(next(iter(self._tries)))
+        self._tries[file] = tries
+        if tries < _TRIES:
             raise BackendError(
                 "GL-CHAT-005",
                 f"the {kind} of {task.task_id} could not be put into the chat ({type(error).__name__}).",

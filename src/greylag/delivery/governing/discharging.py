@@ -15,7 +15,6 @@ from greylag.adapters.models.port import Restorer
 from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import Label
 from greylag.domain.repository import Repository
-from greylag.domain.signoff import SignOff, roles_covered
 from greylag.egress.door import Discharge
 from greylag.egress.hop import Hop
 from greylag.governance.facts import FactBase
@@ -23,6 +22,7 @@ from greylag.governance.labelling import floor_for
 from greylag.governance.policy.obligations import Obligation, Step, parse_obligation
 from greylag.governance.question import Discharged
 from greylag.governance.scanning import Scanner
+from greylag.governance.signoff import SignOff, roles_covered
 from greylag.governance.transformations import Occasion, PseudonymRestorer, derived_key, discharge, open_mapping
 
 PLATFORM = "platform:greylag"

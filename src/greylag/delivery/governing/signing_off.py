@@ -6,10 +6,10 @@ from datetime import timedelta
 from greylag.delivery.cell import Cell
 from greylag.domain.errors import RequestRefused
 from greylag.domain.ids import new_id
-from greylag.domain.repository import Person
-from greylag.domain.signoff import EVERY, FLOW_ROLES, LONGEST_DAYS, SignOff
+from greylag.domain.repository import FLOW_ROLES, Person
 from greylag.domain.stages import Stage
 from greylag.governance.facts import TARGET_KINDS
+from greylag.governance.signoff import EVERY, LONGEST_DAYS, SignOff
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,11 +73,15 @@ _INLINE = re.compile(
 def own_words(text: str) -> str:
     """Return what the sender of ``text`` wrote themself, folded for reading: no quotes, code, links or forwards.
 
-    Where something was taken out a space stands, so that words never run together. Takes linear time.
+    Where something was taken out a space or the end of a line stands: words never run together. Takes linear time.
     """
-    words = "".join(part.text if part.trust == "own" else " " for part in parts(text))
+    words = "".join(part.text if part.trust == "own" else _gap(part.text) for part in parts(text))
     lines = (" ".join(line.split()) for line in words.split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def _gap(text: str) -> str:
+    return "\n" if "\n" in text else " "
 
 
 def parts(text: str) -> tuple[Part, ...]:

@@ -237,10 +237,10 @@ FILLERS = _words(
     fails faster feature feel few find fine first fix fixed fixes fixing for from get gets give go goes going gone
     good got great had handle has hasnt have havent having he hello help her here hey hi him his hm hmm hotfix how i
     id if im improve improved improvement in into is isnt issue issues it its ive just keep kind kindly know last
-    later less let lets like little lol look looks looking lot lots love made make making many may maybe me mend
-    mentioned message might mine minute moment monday more morning most much must my near need needs never new news
-    next nice nicer night no not nothing now of off oh ok okay old on once one ones only or other our out over own
-    patch people perf performance please pls plz probably problem problems program project pull put quick quickly
+    later less let lets like little lol look looks looking lot lots love made make making many may maybe me mend mean
+    means mentioned message might mine minute moment monday more morning most much must my near need needs never new
+    news next nice nicer night no not nothing now of off oh ok okay old on once one ones only or other our out over
+    own patch people perf performance please pls plz probably problem problems program project pull put quick quickly
     quite rather ready really repair repo repository resolve right said same say says see seems service shall she
     should since site so software solve some somebody someone something somehow soon sorry sort still strange stuff
     such sure system take talked tell test than thank thanks that thats the their them then there these they thing
@@ -256,7 +256,7 @@ FILLERS = _words(
     marchent rien tout quelque chose corrige corriger répare réparer problème et ou mais je tu il elle nous vous y en
     au aux pour avec s'il te plaît plait svp stp merci encore mieux peux pouvez bonjour salut el los las una unos unas
     esto eso esta este está estan están son funciona funcionan nada algo cosa arregla arreglar arréglalo arreglalo
-    corregir fallo por favor porfa mejor más mas o pero tú él puedes gracias hola otra vez
+    corregir fallo por favor porfa mejor más mas o pero tú él puedes gracias hola otra vez greylag
     """
 )
 #: Changing, adding and moving something: to what, or which, must be said as well.

@@ -65,7 +65,7 @@ async def _answer(cell: Cell, task: Task, text: str, key: str) -> None:
     kept = await cell.keep(task, text.encode(), "answer", key=key)
     # Said first: what is recorded is not done again after a crash, and would never be told.
     await cell.say(task, "text", text, key)
-    await cell.record(task.task_id, ev.TaskAnswered(kept), "answered")
+    await cell.record(task.task_id, ev.TaskAnswered(kept), key)
     task = await cell.task(task.task_id)
     if task.status is TaskStatus.ANSWERED and task.unread_follow_ups:
         text = "What was said last came too late for this answer; ask it as a new task."

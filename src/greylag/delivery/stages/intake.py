@@ -130,9 +130,9 @@ async def _ask(cell: Cell, task: Task, question: _Question) -> str:
     text = "\n".join([question.text, *how, *to_answer(task.task_id)])
     offers = tuple(Offer("answer", name, name) for name in choices)
     # Said before it is recorded: who waits for the task to rest must find the words in the thread.
-    await cell.say(task, "question", text, f"question/{task.questions + 1}", offers)
-    event = ev.QuestionAsked(question.text, choices, question.about)
-    await cell.record(task.task_id, event, f"asked/{task.sequence}")
+    key = f"question/{task.questions + 1}"
+    await cell.say(task, "question", text, key, offers)
+    await cell.record(task.task_id, ev.QuestionAsked(question.text, choices, question.about), key)
     return "asked"
 
 

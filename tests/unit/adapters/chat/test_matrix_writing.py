@@ -32,8 +32,9 @@ def post(text: str, **more: Any) -> Post:
 
 def test_controls_are_words_and_links() -> None:
     controls = (
-        Control("Approve", "approve", "sha256:1", "task_1", said="approve"),
-        Control("Reject", "reject", "sha256:1", "task_1", asks="reason", said="reject"),
+        Control("Approve", "approve", "sha256:" + "ab" * 32, "task_1", said="approve"),
+        Control("Reject", "reject", "sha256:" + "ab" * 32, "task_1", asks="reason", said="reject REASON"),
+        Control("Odd", "approve", "sha256:ab\n" + "c" * 61, "task_1", said="approve"),
         Control("Silent", "stop"),
         Control("Open", url="https://greylag.test/tasks/1"),
     )
@@ -41,8 +42,9 @@ def test_controls_are_words_and_links() -> None:
         "task_1",
         "Ready.",
         "",
-        "Approve: write “approve”",
+        "Approve: write “approve abababababab”",
         "Reject: write “reject REASON”",
+        "Odd: write “approve”",
         "Open: https://greylag.test/tasks/1",
     ]
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from greylag.adapters.chat.port import Said
-from greylag.adapters.store.port import ThreadStore
+from greylag.adapters.store.port import Spoken, ThreadStore
 from greylag.domain.stages import Stage
 from greylag.egress.permit import Permit
 
@@ -20,7 +20,5 @@ class BuiltinThread:
     def say(self, permit: Permit, said: Said, at: datetime) -> None:
         """Add the message once per key. See `greylag.adapters.chat.port.Thread.say`."""
         permit.require(Stage.CHAT, self.where, said.body.digest)
-        self._threads.say(
-            said.task_id, author=said.author, kind=said.kind, body=said.body, key=said.key,
-            decision_id=permit.decision_id, at=at, offers=said.offers,
-        )  # fmt: skip
+        spoken = Spoken(said.author, said.kind, said.key, said.offers)
+        self._threads.say(said.task_id, spoken, body=said.body, decision_id=permit.decision_id, at=at)

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, func, insert, select, update
 
-from greylag.adapters.store.chat_port import Arrival, ChatPerson, Due, Posting
 from greylag.adapters.store.codec import checked_text, decode, encode, time_of, time_text
 from greylag.adapters.store.database import Database
+from greylag.adapters.store.port import Arrival, ChatPerson, Due, Posting
 from greylag.adapters.store.schema import chat_conversation as conversations
 from greylag.adapters.store.schema import chat_inbox as inbox
 from greylag.adapters.store.schema import chat_note as notes
@@ -38,7 +38,7 @@ _VIA = ("operator", "link")
 
 
 class SqlChatStore:
-    """`greylag.adapters.store.chat_port.ChatStore` on SQLite or PostgreSQL.
+    """`greylag.adapters.store.port.ChatStore` on SQLite or PostgreSQL.
 
     Raises RequestRefused ``GL-STORE-002`` for text that can't be kept, ``GL-STORE-010`` for a state that isn't one.
     """

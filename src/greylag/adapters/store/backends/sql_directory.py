@@ -17,7 +17,7 @@ from greylag.adapters.store.schema import sign_off as signed
 from greylag.domain.errors import RequestRefused
 from greylag.domain.labels import LEVELS
 from greylag.domain.repository import ROLES, Person, Repository
-from greylag.domain.signoff import SignOff
+from greylag.governance.signoff import SignOff
 
 _SEQUENCER = "directory"
 _NAMES_SHOWN = 20

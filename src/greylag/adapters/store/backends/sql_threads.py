@@ -7,7 +7,7 @@ from sqlalchemy import Row, func, insert, select
 
 from greylag.adapters.store.codec import checked_text, decode, encode, time_of, time_text
 from greylag.adapters.store.database import Database
-from greylag.adapters.store.port import ThreadMessage
+from greylag.adapters.store.port import Spoken, ThreadMessage
 from greylag.adapters.store.schema import thread_message as messages
 from greylag.domain.conversation import Offer
 from greylag.domain.ids import TaskId
@@ -22,11 +22,9 @@ class SqlThreadStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def say(  # noqa: PLR0913 - each is a column
-        self, task_id: TaskId, *, author: str, kind: str, body: Reference, key: str, decision_id: str, at: datetime,
-        offers: tuple[Offer, ...] = (),
-    ) -> ThreadMessage:  # fmt: skip
-        """Add a message once: the same ``key`` again returns the first."""
+    def say(self, task_id: TaskId, spoken: Spoken, *, body: Reference, decision_id: str, at: datetime) -> ThreadMessage:
+        """Add a message once: the same key again returns the first."""
+        author, kind, key, offers = spoken.author, spoken.kind, spoken.key, spoken.offers
         row = {
             "task_id": checked_text("task_id", task_id), "at": time_text(at), "author": checked_text("author", author),
             "kind": checked_text("kind", kind), "body": encode(body), "key": checked_text("key", key),

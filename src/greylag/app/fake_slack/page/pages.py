@@ -163,7 +163,8 @@ async def _changes(workspace: Workspace) -> AsyncIterator[str]:
         yield f"data: {workspace.version}\n\n"
         while True:
             try:
-                await asyncio.wait_for(wake.wait(), _BEAT_SECONDS)
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await wake.wait()
             except TimeoutError:
                 yield ": here\n\n"
                 continue

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from greylag.app.fake_slack.faults import Fault
 from greylag.app.fake_slack.place import Place
@@ -22,8 +23,13 @@ LONGEST_BODY_BYTES = 4_000_000
 _ROOMS = {"public": "channels", "private": "groups", "im": "im"}
 
 
-class Dropped(Exception):
-    """The connection ends here, without an answer."""
+class Dropped(Response):
+    """No answer: the connection ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """End the connection, and wait until the server knows that it ended."""
+        scope["state"]["abort"]()
+        await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ async def body_of(request: Request, most: int) -> bytes:
 
 
 async def answer(place: Place, request: Request) -> Response:
-    """Answer a call. Raises Dropped where the connection is to end instead."""
+    """Answer a call."""
     try:
         asked = await read(request)
     except SlackError as error:
@@ -133,7 +139,7 @@ def _wait(place: Place, method: Method, asked: Asked) -> float:
 async def _go_wrong(fault: Fault) -> Response | None:
     """Return the answer of a call that goes wrong, or None where it goes on late."""
     if fault.kind == "drop":
-        raise Dropped
+        return Dropped()
     if fault.kind == "hang":
         await asyncio.sleep(fault.seconds)
         return None

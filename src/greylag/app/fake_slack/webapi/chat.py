@@ -13,6 +13,7 @@ from greylag.app.fake_slack.world.records import Channel, Json, Message, Ping
 
 LONGEST_TEXT = 40_000
 _LARGEST_METADATA = 8_000
+_MOST_PINGS = 10_000
 
 
 def post_message(given: Given) -> Json:
@@ -113,7 +114,9 @@ def reach(given: Given, message: Message) -> None:
     for name in ("unfurl_links", "unfurl_media", "link_names"):
         values[name] = given.flag(name)
     users = {user.name: user.id for user in given.place.world.users.values()}
-    given.place.world.pings += [
+    pings = given.place.world.pings
+    del pings[: max(0, len(pings) - _MOST_PINGS)]
+    pings += [
         Ping(out.kind, out.target, given.method, message.channel, message.ts)
         for out in outs(values, lambda name: users.get(name, ""))
     ]

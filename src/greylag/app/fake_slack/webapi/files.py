@@ -4,8 +4,8 @@ import secrets
 from typing import Any
 
 from greylag.app.fake_slack import telling
-from greylag.app.fake_slack.acting import LARGEST_FILE_BYTES
-from greylag.app.fake_slack.place import Place
+from greylag.app.fake_slack.acting import LARGEST_FILE_BYTES, MOST_FILES_KEPT
+from greylag.app.fake_slack.place import Place, bounded
 from greylag.app.fake_slack.webapi import chat
 from greylag.app.fake_slack.webapi.given import Given, bad
 from greylag.app.fake_slack.world.problems import SlackError
@@ -19,6 +19,7 @@ def upload_url(given: Given) -> Json:
     file = File(place.fresh("F"), given.text("filename"), "", place.bot.id, length, alt_text=given.text("alt_txt"))
     file.ticket = secrets.token_urlsafe(16)
     place.world.files[file.id] = file
+    bounded(place.world.files, MOST_FILES_KEPT)
     return {"upload_url": f"{place.url}/upload/v1/{file.ticket}", "file_id": file.id}
 
 

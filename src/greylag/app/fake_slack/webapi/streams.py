@@ -5,7 +5,7 @@ from typing import Any
 from greylag.app.fake_slack import telling
 from greylag.app.fake_slack.webapi import chat
 from greylag.app.fake_slack.webapi.given import Given
-from greylag.app.fake_slack.world.blocks import LONGEST_MARKDOWN, STATUSES, check_blocks, with_ids
+from greylag.app.fake_slack.world.blocks import LONGEST_MARKDOWN, STATUSES, check_blocks, check_sources, with_ids
 from greylag.app.fake_slack.world.problems import Problems, SlackError
 from greylag.app.fake_slack.world.records import Json, Message, Stream
 
@@ -122,11 +122,7 @@ def _check(problems: Problems, chunk: Any, where: str) -> None:
             problems.string(chunk[name], f"{where}/{name}", LONGEST_MARKDOWN if name == "text" else 3000, shortest=0)
     if kind == "task_update":
         problems.choice(chunk["status"], where + "/status", STATUSES)
-        for number, each in enumerate(problems.items(chunk.get("sources") or [], where + "/sources", 100, fewest=0)):
-            if not isinstance(each, dict) or each.get("type") != "url":
-                problems.wrong("unsupported type of source", f"{where}/sources/{number}")
-            elif problems.fields(each, f"{where}/sources/{number}", ("url", "text"), ()):
-                problems.url(each["url"], f"{where}/sources/{number}/url")
+        check_sources(problems, chunk.get("sources") or [], where + "/sources")
     elif kind == "blocks":
         problems.said += check_blocks(chunk["blocks"], "message", where + "/blocks")
 

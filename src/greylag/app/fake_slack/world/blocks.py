@@ -22,11 +22,12 @@ def check_blocks(value: Any, surface: str, where: str = "/blocks", most: int = 0
     """Return what is wrong with the blocks for ``surface`` ∈ message, modal, home."""
     problems = Problems(surface)
     most = most or (MOST_IN_MESSAGE if surface == "message" else MOST_IN_VIEW)
-    for number, block in enumerate(problems.items(value, where, most, fewest=0)):
+    listed = problems.items(value, where, most, fewest=0)
+    for number, block in enumerate(listed):
         check_block(problems, block, f"{where}/{number}")
     if problems.markdown_length > LONGEST_MARKDOWN:
         problems.wrong(f"markdown text must be less than {LONGEST_MARKDOWN + 1} characters together", where)
-    if sum(isinstance(block, dict) and block.get("type") == "table" for block in value or ()) > 1:
+    if sum(isinstance(block, dict) and block.get("type") == "table" for block in listed) > 1:
         problems.wrong("only_one_table_allowed", where)
     return problems.said
 
@@ -156,11 +157,20 @@ def _task_card(problems: Problems, block: Json, where: str) -> None:
     problems.string(block["title"], where + "/title", 2000)
     problems.choice(block["status"], where + "/status", STATUSES)
     for name in ("details", "output"):
-        if block.get(name) is not None:
-            check_block(problems, block[name], f"{where}/{name}")
-    for number, each in enumerate(block.get("sources") or ()):
-        if problems.fields(each, f"{where}/sources/{number}", ("url", "text"), ()):
-            problems.url(each["url"], f"{where}/sources/{number}/url")
+        if block.get(name) is not None and problems.fields(block[name], f"{where}/{name}", ("elements",), ()):
+            problems.choice(block[name].get("type"), f"{where}/{name}/type", ("rich_text",))
+            _rich_text(problems, block[name], f"{where}/{name}")
+    check_sources(problems, block.get("sources") or [], where + "/sources")
+
+
+def check_sources(problems: Problems, value: Any, where: str) -> None:
+    """Check the links below a task."""
+    for number, each in enumerate(problems.items(value, where, 100, fewest=0)):
+        place = f"{where}/{number}"
+        if problems.fields(each, place, ("url", "text"), ()):
+            problems.choice(each.get("type"), place + "/type", ("url",))
+            problems.url(each["url"], place + "/url")
+            problems.string(each["text"], place + "/text", 3000)
 
 
 def _plan(problems: Problems, block: Json, where: str) -> None:
@@ -203,7 +213,8 @@ def check_view(value: Any) -> list[str]:
         if value.get(name) is not None:
             problems.string(value[name], f"/view/{name}", longest, shortest=0)
     problems.said += check_blocks(value.get("blocks"), kind, "/view/blocks")
-    inputs = any(isinstance(each, dict) and each.get("type") == "input" for each in value.get("blocks") or ())
+    listed = value["blocks"] if isinstance(value.get("blocks"), list) else []
+    inputs = any(isinstance(each, dict) and each.get("type") == "input" for each in listed)
     if kind == "modal" and inputs and value.get("submit") is None:
         problems.wrong("missing required field: submit, as there are input blocks", "/view")
     if len(json.dumps(value)) > 250_000:

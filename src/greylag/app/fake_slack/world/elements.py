@@ -98,22 +98,29 @@ def _check_options(problems: Problems, kind: str, value: Json, where: str) -> No
         listed = problems.items(value["option_groups"], where + "/option_groups", 100)
         groups = [(f"option_groups/{number}/options", each) for number, each in enumerate(listed)]
         for number, each in enumerate(listed):
-            problems.text(each.get("label"), f"{where}/option_groups/{number}/label", 75, PLAIN)
+            if problems.fields(each, f"{where}/option_groups/{number}", ("label", "options"), ()):
+                problems.text(each["label"], f"{where}/option_groups/{number}/label", 75, PLAIN)
     known = []
     for path, holder in groups:
         for number, each in enumerate(
-            problems.items(holder.get("options"), f"{where}/{path}", _MOST_OPTIONS.get(kind, 100))
+            problems.items(_options_of(holder), f"{where}/{path}", _MOST_OPTIONS.get(kind, 100))
         ):
             check_option(problems, kind, each, f"{where}/{path}/{number}")
             known.append(each)
-    first = value.get("initial_options") or ([value["initial_option"]] if value.get("initial_option") else [])
+    first = [value["initial_option"]] if value.get("initial_option") else []
+    if value.get("initial_options") is not None:
+        first = problems.items(value["initial_options"], where + "/initial_options", 100)
     if any(each not in known for each in first):
         problems.wrong("initial option must match one of the options", where)
 
 
+def _options_of(holder: Any) -> Any:
+    return holder.get("options") if isinstance(holder, dict) else None
+
+
 def check_option(problems: Problems, kind: str, value: Any, where: str) -> None:
     """Check one choice of a menu."""
-    if not isinstance(value, dict) or not problems.fields(value, where, ("text",), ("value", "description", "url")):
+    if not problems.fields(value, where, ("text",), ("value", "description", "url")):
         return
     kinds = ("plain_text", "mrkdwn") if kind in ("radio_buttons", "checkboxes") else PLAIN
     problems.text(value["text"], where + "/text", 75, kinds)
@@ -151,8 +158,26 @@ def check_rich_text(problems: Problems, value: Any, where: str) -> None:
         place = f"{where}/elements/{number}"
         if value["type"] == "rich_text_list":
             check_rich_text(problems, each, place)
-        elif not isinstance(each, dict) or each.get("type") not in _RICH_PARTS:
-            problems.wrong("unsupported type of rich text element", place + "/type")
         else:
-            more = ("style", "text", "skin_tone", "unicode", "team_id", "unsafe", "fallback", "url", "display_team_id")
-            problems.fields(each, place, _RICH_PARTS[each["type"]], more)
+            _check_part(problems, each, place)
+
+
+def _check_part(problems: Problems, value: Any, where: str) -> None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in _RICH_PARTS:
+        problems.wrong("unsupported type of rich text element", where + "/type")
+        return
+    more = ("style", "text", "skin_tone", "unicode", "team_id", "unsafe", "fallback", "url", "display_team_id")
+    if not problems.fields(value, where, _RICH_PARTS[kind], more):
+        return
+    for name in {*_RICH_PARTS[kind], "text"} - {"timestamp"} & set(value):
+        problems.string(value[name], f"{where}/{name}", 40_000)
+    if kind == "link":
+        problems.url(value["url"], where + "/url", ("http://", "https://", "mailto:", "tel:"))
+    if value.get("style") is not None:
+        problems.fields(
+            value["style"],
+            where + "/style",
+            (),
+            ("bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink"),
+        )

@@ -141,7 +141,9 @@ def of_block(block: Json, name_of: NameOf, values: Mapping[str, Mapping[str, Jso
     if kind == "section":
         return _section(block, name_of, values)
     if kind == "context":
-        return [Piece("context", tuple(span for each in block["elements"] for span in _context(each, name_of)))]
+        apart = Span("text", " ")
+        shown_spans = [span for each in block["elements"] for span in (*_context(each, name_of), apart)]
+        return [Piece("context", tuple(shown_spans[:-1]))]
     return _still(kind, block, name_of)
 
 
@@ -187,8 +189,8 @@ def _section(block: Json, name_of: NameOf, values: Mapping[str, Mapping[str, Jso
 
 def _context(element: Json, name_of: NameOf) -> tuple[Span, ...]:
     if element["type"] == "image":
-        return (Span("text", f"[{element['alt_text']}] "),)
-    return (*_text(element, name_of), Span("text", " "))
+        return (Span("text", f"[{element['alt_text']}]"),)
+    return _text(element, name_of)
 
 
 def _text(value: Json, name_of: NameOf) -> tuple[Span, ...]:

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from greylag.app.fake_slack.world.records import Json
-
 PLAIN = ("plain_text",)
 ANY_TEXT = ("plain_text", "mrkdwn")
 
@@ -23,8 +21,11 @@ class Problems:
         """Note a problem at the JSON pointer ``where``."""
         self.said.append(f"[ERROR] {what} [json-pointer:{where}]")
 
-    def fields(self, value: Json, where: str, needed: Iterable[str], allowed: Iterable[str]) -> bool:
-        """Check that an object has what it needs and nothing unknown; return whether it has what it needs."""
+    def fields(self, value: Any, where: str, needed: Iterable[str], allowed: Iterable[str]) -> bool:
+        """Check that something is an object that has what it needs and nothing unknown; return whether it has that."""
+        if not isinstance(value, dict):
+            self.wrong("must be an object", where)
+            return False
         missing = [name for name in needed if value.get(name) in (None, "", [])]
         for name in missing:
             self.wrong(f"missing required field: {name}", where)

@@ -206,5 +206,10 @@ async def roll_back_here(
     """Bring an environment of the task's repository back to what ran there before."""
     who = await asyncio.to_thread(_who, request)
     task = await asyncio.to_thread(platform.cell.events.find, task_id)
+    if not any(each.environment == environment for each in task.releases):
+        known = ", ".join(f"`{each.environment}`" for each in task.releases) or "none"
+        raise RequestRefused(
+            "GL-WEB-007", f"{task_id} was not released to {environment[:40]!r}.", f"it was released to: {known}."
+        )
     await roll_back(platform.cell, task.repository or "", environment, who.person.name)
     return RedirectResponse(f"/tasks/{task.task_id}", status_code=303)

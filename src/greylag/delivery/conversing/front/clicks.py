@@ -3,8 +3,7 @@
 import asyncio
 import logging
 
-from greylag.adapters.store.chat_port import Posting
-from greylag.adapters.store.port import ThreadMessage
+from greylag.adapters.store.port import Posting, ThreadMessage
 from greylag.delivery.conversing.front.acts import Acts
 from greylag.delivery.conversing.front.house import House, Outcome, Turn
 from greylag.delivery.desk.checks import was_taken

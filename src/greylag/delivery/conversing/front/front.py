@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from greylag.adapters.chat.port import Heard, Home
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.delivery.cell import About
 from greylag.delivery.conversing.front.acts import Acts
 from greylag.delivery.conversing.front.clicks import Clicks, looks_approving
@@ -17,6 +17,7 @@ from greylag.delivery.conversing.front.house import House, Outcome, Turn, messag
 from greylag.delivery.conversing.front.line import Line
 from greylag.delivery.conversing.front.messages import Messages
 from greylag.delivery.conversing.front.notices import Notices
+from greylag.delivery.conversing.identity import is_plain_id
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import BackendError, GreylagError, IntegrityError, RequestRefused
 from greylag.domain.ids import TaskId
@@ -82,6 +83,8 @@ class Front:
 
     async def home(self, source: str, author: str) -> Home:
         """Return what the home of the chat's ``author`` shows; decided already."""
+        if not (is_plain_id(source) and is_plain_id(author)):
+            return Home(problem="This chat account has an id that no chat gives.")
         return await self._homes.home(source, author)
 
     async def run(self) -> None:
@@ -124,10 +127,8 @@ class Front:
         return arrival, arrival is not None
 
     def _not_for_us(self, heard: Heard, task_id: TaskId | None, busy: bool) -> str:
-        if heard.kind == "reply" and task_id is None and not busy:
+        if heard.kind in ("reply", "unreadable") and task_id is None and not busy:
             return "nothing of ours is talked about there"
-        if heard.kind == "unreadable" and task_id is None:
-            return "it can't be read, and nothing of ours is talked about there"
         if heard.kind == "reaction":
             if not looks_approving(heard.value) and not looks_approving(heard.text):
                 return "a reaction says nothing to us"
@@ -171,10 +172,11 @@ class Front:
     async def _attempt(self, arrival: Arrival, deaths: int) -> float:
         turn = Turn(arrival, Heard(arrival.event_id, "", arrival.conversation, "", ""), uncertain=arrival.tries > 0)
         try:
+            heard, kept = read_back(arrival, "")
+            turn = replace(turn, heard=heard)
             if deaths >= _DEATHS:
                 raise _defect(f"the process ended {deaths} times while handling it")
-            turn = await self._opened(turn)
-            outcome = await self._deal(turn)
+            outcome = await self._deal(replace(turn, heard=replace(heard, text=await self._words(arrival, kept))))
         except GreylagError as error:
             cause = error
         except Exception as error:  # noqa: BLE001 - the last line: what was taken never ends in silence
@@ -188,29 +190,28 @@ class Front:
             return await self._again(arrival, f"waits: {cause.code}")
         return await self._refused(turn, cause)
 
-    async def _opened(self, turn: Turn) -> Turn:
-        """Return the turn with what was heard, words and all. Raises RequestRefused for what could not be kept."""
-        arrival = turn.arrival
-        heard, kept = read_back(arrival, "")
-        turn = replace(turn, heard=heard)
+    async def _words(self, arrival: Arrival, kept: Kept) -> str:
+        """Return what was said. Raises RequestRefused for what could not be kept, and ``GL-INTAKE-002`` (too long)."""
         if kept.refusal is not None:
             raise RequestRefused(*kept.refusal)
         if arrival.body is not None:
             raw = await asyncio.to_thread(self._house.cell.vault.get, arrival.body, subject=kept.subject)
-            return replace(turn, heard=replace(heard, text=raw.decode("utf-8", "replace")))
+            return raw.decode("utf-8", "replace")
         limit = self._house.cell.bounds.request_characters
         if kept.characters > limit:
             raise RequestRefused(
                 "GL-INTAKE-002", f"the message has {kept.characters} characters, at most {limit} are taken.",
                 "say it shorter.",
             )  # fmt: skip
-        return turn
+        return ""
 
     async def _deal(self, turn: Turn) -> Outcome:
         kind = turn.heard.kind
         if kind == "reaction":
             return await self._clicks.reacted(turn)
         if kind == "unreadable":
+            if await asyncio.to_thread(self._house.store.task_in, turn.conversation) is None:
+                return Outcome("ignored", "nothing of ours is talked about there")
             raise RequestRefused(
                 "GL-CHAT-034", "a message could not be decrypted here, so nothing was done.",
                 "say it again; if that does not help, sign out and in again in your chat program.",
@@ -254,7 +255,19 @@ class Front:
         if outcome.state != "handled":
             _log.info("%s: arrival %d: %s", outcome.state, arrival.number, outcome.reason)
         await asyncio.to_thread(self._house.store.settle, arrival.number, outcome.state, outcome.reason)
+        if outcome.state != "handled" and arrival.body is not None:
+            await asyncio.to_thread(self._forget_words, arrival)
         return 0.0
+
+    def _forget_words(self, arrival: Arrival) -> None:
+        """Erase the words of what became nobody's task; what belongs to a task stays as long as that does."""
+        cell, source = self._house.cell, arrival.conversation.source
+        subject = own_subject(source, arrival.event_id)
+        try:
+            if read_back(arrival, "")[1].subject == subject and not cell.events.read(subject, 0, 1):
+                cell.vault.erase(subject)
+        except GreylagError as error:
+            _log.warning("the words of arrival %d could not be erased: %s", arrival.number, error)
 
     async def _again(self, arrival: Arrival, reason: str) -> float:
         await asyncio.to_thread(self._house.store.settle, arrival.number, "taken", reason)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from greylag.adapters.chat.port import Heard
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.delivery.conversing.identity import is_plain_id
 from greylag.domain.conversation import VERBS
 from greylag.domain.errors import IntegrityError
@@ -96,7 +96,7 @@ def read_back(arrival: Arrival, text: str) -> tuple[Heard, Kept]:
         said_at = datetime.fromisoformat(fields.pop("said_at")) if fields.get("said_at") else None
         fields |= {"files": tuple(fields["files"]), "said_at": said_at}
         return Heard(arrival.event_id, conversation=arrival.conversation, text=text, **fields), kept
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(
             "GL-CHAT-022",
             f"arrival {arrival.number} can't be read back ({type(error).__name__}).",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from greylag.adapters.chat.port import Chat, Heard
-from greylag.adapters.store.chat_port import Arrival, ChatStore
+from greylag.adapters.store.port import Arrival, ChatStore
 from greylag.delivery.cell import UNLABELLED, Cell
 from greylag.delivery.conversing.identity import Links
 from greylag.delivery.conversing.rendering import Pages

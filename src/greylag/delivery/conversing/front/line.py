@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.domain.conversation import Conversation
 
 _log = logging.getLogger(__name__)

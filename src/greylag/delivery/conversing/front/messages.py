@@ -139,8 +139,8 @@ class Messages:
         try:
             async with asyncio.timeout(_HISTORY_SECONDS):
                 earlier = await house.chat(turn.conversation.source).history(turn.conversation, limit)
-        except (GreylagError, TimeoutError) as error:
-            reason = error.code if isinstance(error, GreylagError) else "too slow"
+        except Exception as error:  # noqa: BLE001 - a request without its thread is better than none, and it is said
+            reason = error.code if isinstance(error, GreylagError) else type(error).__name__
             _log.warning("a request of %s goes on without its thread: %s", turn.conversation.source, reason)
             return b"", True
         before = [each for each in earlier if each.message_id != turn.heard.message_id][-limit:]

@@ -14,7 +14,7 @@ from greylag.adapters.chat.backends.matrix.devices import Knows, Notes
 from greylag.adapters.chat.backends.matrix.hearing import Hearing
 from greylag.adapters.chat.backends.matrix.looking import Place, Rooms
 from greylag.adapters.chat.backends.matrix.sealing import SealedSending
-from greylag.adapters.chat.backends.matrix.session import AlreadyThere, MatrixSession, away
+from greylag.adapters.chat.backends.matrix.session import MatrixSession, away
 from greylag.adapters.chat.backends.matrix.writing import (
     body_of,
     edit,
@@ -86,8 +86,7 @@ class MatrixChat:
         permit.require(Stage.CHAT, self.where, _digest(mark.encode()))
         await self._open()
         content, room = reaction(message_id, mark), conversation.room
-        with contextlib.suppress(AlreadyThere):
-            await self._sealed.send(room, "m.reaction", content, transaction(mark, room, message_id))
+        await self._sealed.send(room, "m.reaction", content, transaction(mark, room, message_id))
 
     async def upload(
         self, permit: Permit, conversation: Conversation, name: str, content: bytes, key: str,

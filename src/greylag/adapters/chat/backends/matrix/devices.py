@@ -16,7 +16,7 @@ Knows = Callable[[str, str], bool]
 
 
 class Notes(Protocol):
-    """What a backend remembers between starts; `greylag.adapters.store.chat_port.ChatStore` is one. Synchronous."""
+    """What a backend remembers between starts; `greylag.adapters.store.port.ChatStore` is one. Synchronous."""
 
     def note(self, source: str, name: str) -> str:
         """Return a note, "" for none."""

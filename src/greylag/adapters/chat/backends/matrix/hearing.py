@@ -58,6 +58,8 @@ class Hearing:
                 await self._session.open(self.position)
                 await self._once(listener)
                 wait = 1.0
+                if not self._session.knows_rooms:  # asked for again at once, it would be asked for without end
+                    await asyncio.sleep(_POLL_SECONDS)
             except SignedOut as error:
                 _log.warning("%s", error)
                 signed_out = error

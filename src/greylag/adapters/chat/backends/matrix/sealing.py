@@ -13,6 +13,7 @@ from greylag.adapters.chat.backends.matrix.session import MatrixSession, away, n
 from greylag.domain.errors import BackendError
 
 _AGAIN_SECONDS = 3600.0
+_STANDS_THERE = "M_DUPLICATE_ANNOTATION"
 
 
 class SealedSending:
@@ -28,7 +29,7 @@ class SealedSending:
         return bool(self._room(room).encrypted or room in self._session.client.encrypted_rooms)
 
     async def send(self, room: str, kind: str, content: dict[str, Any], transaction: str) -> str:
-        """Send an event once per ``transaction``; return its id.
+        """Send an event once per ``transaction``; return its id, "" for a reaction that stands there already.
 
         Raises BackendError, transient; RequestRefused ``GL-CHAT-001`` where the room does not take it.
         """
@@ -41,8 +42,10 @@ class SealedSending:
                 self._room(room).encrypted = True
                 await self._share(room)
                 kind, content = self._sealed(room, kind, content)
-            answer = await session.ask("send", lambda: client.put_event(room, kind, content, transaction), final=True)
-            return str(answer.event_id)
+            answer = await session.ask(
+                "send", lambda: client.put_event(room, kind, content, transaction), final=True, fine=_STANDS_THERE
+            )
+            return str(getattr(answer, "event_id", ""))
 
     async def upload(self, room: str, content: bytes) -> dict[str, Any]:
         """Put ``content`` on the server, sealed for an encrypted room; return ``url``, or ``file`` with its key.

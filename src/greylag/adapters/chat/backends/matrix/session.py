@@ -30,6 +30,7 @@ from greylag.domain.errors import BackendError, GreylagError, OperatorError, Req
 _log = logging.getLogger(__name__)
 _KEYS_FILE, _SEEN_FILE = "keys.db", "seen.db"
 _TRIES = 4
+_MOST_UNHEARD = 3
 _SIGNED_OUT = ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN")
 _NEVER = ("M_FORBIDDEN", "M_NOT_FOUND", "M_TOO_LARGE", "M_BAD_JSON", "M_INVALID_PARAM", "M_UNSUPPORTED_ROOM_VERSION")
 #: What is raised over events that are not what they should be. A full disk is none of these.
@@ -53,10 +54,6 @@ class SignedOut(BackendError):
             "GL-MATRIX-005", "the homeserver signed us out.", "nothing: it signs in again by itself.", transient=True
         )
         self.device_gone = device_gone
-
-
-class AlreadyThere(RequestRefused):
-    """The same reaction stands there already."""
 
 
 class Wire(AsyncClient):  # type: ignore[misc]  # the library ships no types
@@ -147,7 +144,7 @@ class MatrixSession:
         async with self._opening:
             if self._client is None:
                 await self._enter()
-            if self._whole_state:
+            if self._whole_state and len(self.unheard) < _MOST_UNHEARD:
                 self.unheard.append(await self.sync(await position(), 0))
 
     async def sync(self, since: str, wait_seconds: float) -> Any:
@@ -182,8 +179,8 @@ class MatrixSession:
             except BackendError as error:
                 _log.warning("keys are not in order yet, it is tried again: %s", error)
 
-    async def ask(self, what: str, call: Call, *, final: bool = False) -> Any:
-        """Return the server's answer, having waited where it said so.
+    async def ask(self, what: str, call: Call, *, final: bool = False, fine: str = "") -> Any:
+        """Return the server's answer, having waited where it said so. The error code ``fine`` is an answer too.
 
         Raises BackendError ``GL-MATRIX-004``, transient; with ``final``, RequestRefused ``GL-CHAT-001`` for what it
         will never take.
@@ -191,7 +188,7 @@ class MatrixSession:
         waited = 0.0
         for _ in range(_TRIES):
             answer = await self._tried(what, call)
-            if not isinstance(answer, ErrorResponse):
+            if not isinstance(answer, ErrorResponse) or (fine and answer.status_code == fine):
                 return answer
             seconds = _limited(answer)
             if seconds is None:
@@ -289,8 +286,6 @@ def _refusal(what: str, answer: Any, final: bool) -> GreylagError:
     code, status = answer.status_code, _status(answer)
     if code in _SIGNED_OUT:
         return SignedOut(device_gone=not answer.soft_logout)
-    if code == "M_DUPLICATE_ANNOTATION":
-        return AlreadyThere("GL-CHAT-001", "the reaction stands there already.", "nothing.")
     if final and (code in _NEVER or status in (400, 403, 404, 413)):
         return never(what, f"it answered {code or status}")
     return away(what, f"it answered {code or status}")

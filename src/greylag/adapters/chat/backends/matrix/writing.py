@@ -20,6 +20,7 @@ _HIDDEN = re.compile(
 #: A Matrix event has at most 65,536 bytes; encryption makes three bytes four, and JSON escapes what isn't ASCII.
 _LARGEST_CONTENT_BYTES = 40_000
 _CUT = "… (cut here)"
+_DIGEST = re.compile("sha256:([0-9a-f]{12})[0-9a-f]{52}")
 
 
 def visible(text: str) -> str:
@@ -120,8 +121,16 @@ def _control(control: Control) -> str:
         return f"{_line(control.label)}: {_line(control.url)}"
     if not control.said:
         return ""
-    asked = f" {_line(control.asks).upper()}" if control.asks else ""
-    return f"{_line(control.label)}: write “{_line(control.said)}{asked}”"
+    return f"{_line(control.label)}: write “{_line(control.said)}{_binding(control)}”"
+
+
+def _binding(control: Control) -> str:
+    """Return what ties typed words to what was shown.
+
+    In which thread they stand is in clear, even where they are encrypted: whoever keeps the server could move them.
+    """
+    found = _DIGEST.match(control.value)
+    return f" {found[1]}" if found and control.verb == "approve" and control.said == "approve" else ""
 
 
 def _line(text: str) -> str:

@@ -24,7 +24,7 @@ class Posted(Protocol):
 
 
 class Notes(Protocol):
-    """What this backend asks of `greylag.adapters.store.chat_port.ChatStore`. Synchronous."""
+    """What this backend asks of `greylag.adapters.store.port.ChatStore`. Synchronous."""
 
     def note(self, source: str, name: str) -> str:
         """Return a note, "" for none."""

@@ -102,6 +102,7 @@ function focus_modal() {
   const wrong = modal.querySelector(".error");
   const field = (wrong ? wrong.parentElement : modal).querySelector("input:not([type=hidden]), textarea, select") || modal.querySelector("h2");
   if (field) field.focus();
+  if (field && field.value && field.tagName !== "SELECT") field.selectionStart = field.selectionEnd = field.value.length;
   for (const id of ["main", "composer", "rooms"]) {
     const part = document.getElementById(id);
     if (part) part.inert = Boolean(modal.dataset.version);

@@ -5,8 +5,6 @@ from datetime import datetime
 
 from greylag.domain.stages import Stage
 
-#: Roles whose yes a rule may ask for, besides those for work on the platform.
-FLOW_ROLES = ("data-owner", "dpo", "security")
 #: What stands for every stage or every repository.
 EVERY = "*"
 LONGEST_DAYS = 90
