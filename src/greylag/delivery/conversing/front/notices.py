@@ -21,7 +21,7 @@ from greylag.governance.question import Asset, Target
 _log = logging.getLogger(__name__)
 _POST_SECONDS = 60.0
 _MARK_SECONDS = 10.0
-_MARKS_AT_ONCE = 8
+_MARKS_AT_ONCE = 16
 _MOST_MARKS = 500
 #: What anybody may read: it says nothing of what was asked or why it was refused.
 PUBLIC = Label("public")
