@@ -18,6 +18,7 @@ from bench import (  # noqa: E402 - found only by the path above
     asking,
     enclosing,
     governing,
+    mentions,
     replaying,
     scanning,
     startup,
@@ -29,7 +30,7 @@ PARTS: dict[str, Callable[[Machine, bool], list[Figure]]] = {
     "startup": startup.measure, "task": whole_task.measure, "ledger": governing.measure_ledger,
     "decision": replaying.measure_path, "replay": replaying.measure_replay, "sandbox": enclosing.measure_sandbox,
     "gateway": enclosing.measure_gateway, "scanner": scanning.measure_scanning,
-    "asking": asking.measure_asking,
+    "asking": asking.measure_asking, "mentions": mentions.measure_mentions,
 }  # fmt: skip
 
 

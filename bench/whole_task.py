@@ -7,11 +7,9 @@ decisions, ledger, vault, durable steps, capture, fresh checkouts, evidence.
 
 import asyncio
 import itertools
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from typing import Any
 import httpx
 
 from bench.measuring import Figure, Machine, rounds
+from bench.running import running
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
 from greylag.adapters.sandbox.port import SandboxSpec
 from greylag.adapters.sandbox.toolchain import Toolchain, find_toolchain
@@ -74,7 +73,7 @@ class _Platform:
     client: httpx.Client
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = self.client.post(f"/api/v1{path}", json=body)
+        answer = self.client.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -83,50 +82,26 @@ class _Platform:
         text = f"fix the weight of parcels, {number}"
         made = self.post("/tasks", {"text": text, "repository": "parcel", "agent": "command", "command": _AGENT})
         while True:
-            task = self.client.get(f"/api/v1/tasks/{made['task_id']}").json()
+            task = self.client.get(f"/tasks/{made['task_id']}").json()
             if task["resting"]:
                 break
             time.sleep(0.05)
         assert task["status"] == "in_review", task
-        events = self.client.get(f"/api/v1/tasks/{made['task_id']}/events").json()
+        events = self.client.get(f"/tasks/{made['task_id']}/events").json()
         at = {event["kind"]: datetime.fromisoformat(event["at"]) for event in reversed(events)}
         waits.append((at["TaskAccepted"] - at["TaskReceived"]).total_seconds())
         self.post(f"/tasks/{made['task_id']}/stop", {"reason": "measured"})
-        while not self.client.get(f"/api/v1/tasks/{made['task_id']}").json()["ended"]:
+        while not self.client.get(f"/tasks/{made['task_id']}").json()["ended"]:
             time.sleep(0.05)
         return (at["ReviewRequested"] - at["TaskReceived"]).total_seconds()
 
 
 @contextmanager
 def _platform(home: Path) -> Iterator[_Platform]:
-    run = "from greylag.app.cli.main import run; run()"
-    env = {"PATH": os.environ["PATH"], "HOME": str(home.parent), "PYTHONPATH": str(_ROOT / "src"), "LANG": "C.UTF-8"}
-    with (home.parent / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", run, "--home", str(home), "up", "--port", "0"], env=env, cwd="/",
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
-    try:
-        url = _url(home, process)
-        token = (home / "operator.token").read_text().strip()
-        headers = {"authorization": f"Bearer {token}", "x-greylag-as": "ada"}
-        with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
-            platform = _Platform(client)
-            platform.post("/people", {"name": "ada", "roles": ["requester", "operator"]})
-            yield platform
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _url(home: Path, process: "subprocess.Popen[bytes]") -> str:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            return str(json.loads((home / "run" / "server.json").read_text())["url"])
-        except (FileNotFoundError, ValueError):
-            time.sleep(0.05)
-    raise RuntimeError(f"the platform did not start: {(home.parent / 'output').read_text()}")
+    with running(home) as client:
+        platform = _Platform(client)
+        platform.post("/people", {"name": "ada", "roles": ["requester", "operator"]})
+        yield platform
 
 
 @dataclass

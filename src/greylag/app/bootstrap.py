@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,8 @@ from greylag.egress.http import get_local
 from greylag.governance.evidence import envelope_bytes, sign_approval, sign_statement
 
 _log = logging.getLogger(__name__)
+#: Threads that wait for databases and disks. Python's own number goes by processors, which these leave alone.
+_THREADS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
 
     Raises OperatorError for what must be mended first: settings, keys, another live process, a database that is away.
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "greylag"))
     clock = SystemClock()
     places = places_of(settings, home)
     control, ledger, key = await asyncio.to_thread(open_stores, settings, home)

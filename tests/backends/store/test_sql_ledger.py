@@ -1,6 +1,7 @@
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -128,6 +129,57 @@ def test_many_threads_and_two_stores_lose_nothing(
     assert len(control.witness.checkpoints(ORIGIN)) == 30
 
 
+def test_callers_that_wait_at_once_share_a_transaction_and_nothing_else(
+    ledger: SqlLedgerStore, control: Control
+) -> None:
+    """Each gets its own index or its own refusal, and each entry a checkpoint of its own."""
+    made: list[dict[str, object]] = [{"number": number} for number in range(12)]
+    made[3], made[7] = {"pad": "x" * 70_000}, {"number": 6}
+
+    def append(number: int) -> int | str:
+        try:
+            return ledger.append(made[number], key=f"key-{6 if number == 7 else number}")
+        except RequestRefused as error:
+            return error.code
+
+    with ThreadPoolExecutor(12) as pool:
+        ledger._lock.acquire()
+        waiting = [pool.submit(append, number) for number in range(12)]
+        while len(ledger._waiting) < 12:
+            time.sleep(0.001)
+        ledger._lock.release()
+        outcomes = [each.result(20) for each in waiting]
+    assert outcomes[3] == "GL-LEDGER-002"
+    assert outcomes[6] == outcomes[7]
+    assert sorted({each for each in outcomes if isinstance(each, int)}) == list(range(10))
+    assert len(ledger.checkpoints()) == len(control.witness.checkpoints(ORIGIN)) == 10
+    assert audit_ledger(ledger, control.witness, ledger.verifier_key).ok
+
+
+def test_where_all_that_wait_fail_each_gets_its_own_error_and_is_made_good(
+    database_urls: DatabaseUrls, control: Control, ledger_key: Ed25519PrivateKey
+) -> None:
+    witness = BrokenWitness(control.witness)
+    ledger = open_again(database_urls, witness, ledger_key)  # type: ignore[arg-type]
+
+    def append(number: int) -> BaseException | None:
+        try:
+            ledger.append({"number": number}, key=f"k{number}")
+        except BackendError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        errors = list(pool.map(append, range(8)))
+        assert all(isinstance(each, BackendError) for each in errors)
+        assert len({id(each) for each in errors}) == 8, "none shares another's"
+        witness.broken = False
+        assert list(pool.map(append, range(8))) == [None] * 8
+    assert ledger.size() == 8
+    assert audit_ledger(ledger, control.witness, ledger.verifier_key).ok
+    ledger.close()
+
+
 class BrokenWitness:
     """Fails while ``broken``; then it is the witness it wraps."""
 
@@ -138,10 +190,10 @@ class BrokenWitness:
     def __getattr__(self, name: str) -> object:
         return getattr(self.witness, name)
 
-    def keep(self, note: str) -> None:
+    def keep(self, *notes: str) -> None:
         if self.broken:
             raise BackendError("GL-STORE-001", "gone", "wait", transient=True)
-        self.witness.keep(note)
+        self.witness.keep(*notes)
 
 
 def test_without_its_witness_an_append_fails_and_is_made_good_later(
@@ -277,7 +329,7 @@ def test_a_rewrite_with_the_stolen_key_meets_the_witness(
     class Blind:
         """Stands in for an attacker's program that asks no witness."""
 
-        def keep(self, note: str) -> None: ...
+        def keep(self, *notes: str) -> None: ...
 
         def newest(self, origin: str) -> None:
             return None

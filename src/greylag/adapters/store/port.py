@@ -218,8 +218,8 @@ class LedgerStore(Protocol):
 class Witness(Protocol):
     """Keeps the checkpoints of ledgers, outside of them."""
 
-    def keep(self, note: str) -> None:
-        """Keep a signed checkpoint for good; keeping it again is fine.
+    def keep(self, *notes: str) -> None:
+        """Keep signed checkpoints of one ledger for good, all or none; keeping one again is fine.
 
         Raises IntegrityError ``GL-LEDGER-006`` where another root is kept for the same origin and size.
         """

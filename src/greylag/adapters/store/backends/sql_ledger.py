@@ -2,7 +2,9 @@
 
 import hashlib
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +17,7 @@ from greylag.adapters.store.schema import ledger_checkpoint as checkpoints
 from greylag.adapters.store.schema import ledger_entry as entries
 from greylag.adapters.store.schema import ledger_node as nodes
 from greylag.domain.clock import Clock
-from greylag.domain.errors import IntegrityError, OperatorError, RequestRefused
+from greylag.domain.errors import GreylagError, IntegrityError, OperatorError, RequestRefused
 from greylag.governance.ledger.canonical import canonical_json
 from greylag.governance.ledger.checkpoint import (
     Checkpoint,
@@ -31,13 +33,28 @@ from greylag.governance.ledger.tree import Tree, leaf_hash, peak_places
 MAX_ENTRY_BYTES = 65_535  # C2SP tlog-tiles: an entry bundle spells a length in two bytes
 MAX_PAGE = 10_000
 RESERVED = frozenset({"at", "attempt", "key"})
+#: So many entries of callers that wait at once go into one transaction.
+_BATCH = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An entry that somebody wants appended, and what became of it; neither: nothing yet."""
+
+    entry: Mapping[str, object]
+    key: str
+    content: bytes
+    index: int | None = None
+    refused: RequestRefused | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Appended:
-    index: int
+class _Committed:
+    """What a transaction left: its tree, the new checkpoints in order, and each entry's index or refusal."""
+
     tree: Tree
-    note: str = ""
+    notes: tuple[str, ...]
+    outcomes: tuple[int | RequestRefused, ...]
 
 
 class SqlLedgerStore:
@@ -45,7 +62,8 @@ class SqlLedgerStore:
 
     ``origin`` names the log for ever, ``private_key`` signs every size of it, ``witness`` keeps each checkpoint outside
     this database. An append returns only when entry and checkpoint are durable and witnessed; an append that raised
-    may have left its entry, and asking again with the same key finds it.
+    may have left its entry, and asking again with the same key finds it. Callers that wait at once share a
+    transaction, each entry with a checkpoint of its own.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class SqlLedgerStore:
         self._tree: Tree | None = None
         self._witnessed: int | None = None
         self._lock = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
 
     @property
     def origin(self) -> str:
@@ -75,12 +94,15 @@ class SqlLedgerStore:
         witness saw another history, BackendError where it can't be made durable.
         """
         checked_text("key", key)
-        content = _content(entry)
+        mine = _Waiting(entry, key, _content(entry))
+        self._waiting.append(mine)
         with self._lock:
-            appended = self._commit(entry, key, content)
-            self._tree = appended.tree
-            self._make_witnessed(appended)
-        return appended.index
+            if mine.index is None and mine.refused is None:
+                self._append_for_all(mine)
+        if mine.index is not None:
+            return mine.index
+        assert mine.refused is not None  # noqa: S101 - one of the two was set, or it raised
+        raise mine.refused
 
     def size(self) -> int:
         """Return the number of entries."""
@@ -130,29 +152,68 @@ class SqlLedgerStore:
         """Close every connection to the cell's database."""
         self._database.close()
 
-    def _commit(self, entry: Mapping[str, object], key: str, content: bytes) -> _Appended:
+    def _append_for_all(self, mine: _Waiting) -> None:
+        """Append what waits, ``mine`` among it. Where that fails only ``mine`` is tried: each gets its own error."""
+        with suppress(ValueError):  # it was in a batch that failed
+            self._waiting.remove(mine)
+        batch = [mine]
+        while self._waiting and len(batch) < _BATCH:
+            batch.append(self._waiting.popleft())
+        try:
+            self._append(batch)
+        except GreylagError:
+            if len(batch) == 1:
+                raise
+            self._append([mine])
+
+    def _append(self, batch: Sequence[_Waiting]) -> None:
+        committed = self._commit(batch)
+        self._tree = committed.tree
+        self._make_witnessed(committed)
+        for each, outcome in zip(batch, committed.outcomes, strict=True):
+            if isinstance(outcome, RequestRefused):
+                each.refused = outcome
+            else:
+                each.index = outcome
+
+    def _commit(self, batch: Sequence[_Waiting]) -> _Committed:
+        notes: list[str] = []
+        outcomes: list[int | RequestRefused] = []
         with self._database.writing(f"ledger {self._origin}") as connection:
             tree = self._current_tree(connection)
-            earlier = connection.execute(
-                select(entries.c.position, _blob(entries.c.content_sha256)).where(entries.c.key == key)
-            ).all()
-            for row in earlier:
-                if bytes(row.content_sha256) == content and row.position < tree.size:
-                    return _Appended(row.position, tree)
-            attempt = len(earlier) + 1
-            body = self._body(entry, key, attempt)
-            index = tree.size
-            tree, completed = tree.grown(leaf_hash(body))
-            note = self._sign(tree)
-            connection.execute(
-                insert(entries).values(position=index, key=key, attempt=attempt, content_sha256=content, body=body)
-            )
-            connection.execute(
-                insert(nodes),
-                [{"level": node.level, "position": node.position, "digest": node.digest} for node in completed],
-            )
-            connection.execute(insert(checkpoints).values(size=tree.size, root=tree.root(), note=note))
-        return _Appended(index, tree, note)
+            for each in batch:
+                try:
+                    index, tree, note = self._insert(connection, tree, each)
+                except RequestRefused as error:  # before anything of it was written: the others have no part in it
+                    outcomes.append(error)
+                    continue
+                outcomes.append(index)
+                notes += [note] if note else []
+        return _Committed(tree, tuple(notes), tuple(outcomes))
+
+    def _insert(self, connection: Connection, tree: Tree, asked: _Waiting) -> tuple[int, Tree, str]:
+        """Insert one entry; return its index, the tree with it, and its checkpoint ("" where it was there before)."""
+        key, content = asked.key, asked.content
+        earlier = connection.execute(
+            select(entries.c.position, _blob(entries.c.content_sha256)).where(entries.c.key == key)
+        ).all()
+        for row in earlier:
+            if bytes(row.content_sha256) == content and row.position < tree.size:
+                return row.position, tree, ""
+        attempt = len(earlier) + 1
+        body = self._body(asked.entry, key, attempt)
+        index = tree.size
+        tree, completed = tree.grown(leaf_hash(body))
+        note = self._sign(tree)
+        connection.execute(
+            insert(entries).values(position=index, key=key, attempt=attempt, content_sha256=content, body=body)
+        )
+        connection.execute(
+            insert(nodes),
+            [{"level": node.level, "position": node.position, "digest": node.digest} for node in completed],
+        )
+        connection.execute(insert(checkpoints).values(size=tree.size, root=tree.root(), note=note))
+        return index, tree, note
 
     def _body(self, entry: Mapping[str, object], key: str, attempt: int) -> bytes:
         at = time_text(self._clock.now())
@@ -206,20 +267,20 @@ class SqlLedgerStore:
             if (own.size, own.root) != (witnessed.size, witnessed.root):
                 raise _tampered(f"its first {witnessed.size} entries are not those that were witnessed")
 
-    def _make_witnessed(self, appended: _Appended) -> None:
+    def _make_witnessed(self, committed: _Committed) -> None:
         if self._witnessed is None:
             newest = self._witness.newest(self._origin)
             self._witnessed = parse_checkpoint(newest).size if newest is not None else 0
-        if appended.note and self._witnessed == appended.tree.size - 1:
-            self._witness.keep(appended.note)
-            self._witnessed = appended.tree.size
-        while self._witnessed < appended.tree.size:  # of other processes, or of one that died before it could
+        size = committed.tree.size
+        if committed.notes and self._witnessed == size - len(committed.notes):
+            self._witness.keep(*committed.notes)
+            self._witnessed = size
+        while self._witnessed < size:  # of other processes, or of one that died before it could
             missing = self.checkpoints(self._witnessed)
             if not missing:
                 raise _tampered(f"the checkpoints after {self._witnessed} entries are gone")
-            for checkpoint in missing:
-                self._witness.keep(checkpoint.note)
-                self._witnessed = checkpoint.size
+            self._witness.keep(*(checkpoint.note for checkpoint in missing))
+            self._witnessed = missing[-1].size
 
 
 def _content(entry: Mapping[str, object]) -> bytes:

@@ -14,7 +14,7 @@ from greylag.delivery.conversing.front.clicks import Clicks, looks_approving
 from greylag.delivery.conversing.front.hearing import SPOKEN, Kept, bounded, read_back, untimely, written
 from greylag.delivery.conversing.front.homes import Homes
 from greylag.delivery.conversing.front.house import House, Outcome, Turn, message_id_of, own_subject
-from greylag.delivery.conversing.front.line import Line
+from greylag.delivery.conversing.front.line import Line, Rush
 from greylag.delivery.conversing.front.messages import Messages
 from greylag.delivery.conversing.front.notices import Notices
 from greylag.delivery.conversing.identity import is_plain_id
@@ -34,6 +34,8 @@ _REMEMBERED = timedelta(days=30)
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 60.0
 _STORE_AWAY_SECONDS = 2.0
+#: How long after its arrival something waits for others that still have to be kept and shown as heard.
+_GIVE_WAY_SECONDS = 2.5
 #: How long an arrival is tried while something it needs is away.
 _PATIENCE = timedelta(hours=24)
 _DEFECTS = 3
@@ -51,7 +53,8 @@ class Front:
     def __init__(self, house: House, *, workers: int = _WORKERS) -> None:
         self._house = house
         self._workers = workers
-        self._notices = Notices(house)
+        self._rush = Rush()
+        self._notices = Notices(house, self._rush)
         acts = Acts(house)
         self._clicks = Clicks(house, acts)
         self._messages = Messages(house, acts, self._notices)
@@ -69,6 +72,13 @@ class Front:
         if known is None:
             _log.warning("ignored: an event with ids that no chat gives")
             return
+        with self._rush.under_way():
+            fresh = await self._taken(known)
+        if fresh and known.kind in SPOKEN:
+            self._notices.mark_soon(known)
+
+    async def _taken(self, known: Heard) -> bool:
+        """Keep what was heard when its turn in its conversation comes; return whether it is new."""
         async with self._turn(known.conversation):
             if len(self._line) >= _MOST_WAITING:
                 raise BackendError(
@@ -77,9 +87,7 @@ class Front:
                 )  # fmt: skip
             busy = self._line.holds(known.conversation)
             # Shielded: a caller that loses patience must not leave something durable that nobody handles.
-            fresh = await asyncio.shield(asyncio.create_task(self._kept(known, busy)))
-        if fresh and known.kind in SPOKEN:
-            self._notices.mark_soon(known)
+            return await asyncio.shield(asyncio.create_task(self._kept(known, busy)))
 
     async def home(self, source: str, author: str) -> Home:
         """Return what the home of the chat's ``author`` shows; decided already."""
@@ -158,6 +166,9 @@ class Front:
     async def _handle(self, arrival: Arrival) -> float:
         """Handle an arrival; return in how many seconds it is to be tried again, 0 where it is settled."""
         store = self._house.store
+        # Where many speak at once, first everybody sees that they were heard.
+        age = (self._house.cell.clock.now() - arrival.at).total_seconds()
+        await self._rush.over(_GIVE_WAY_SECONDS - max(age, 0.0))
         try:
             current = await asyncio.to_thread(store.known, arrival.conversation.source, arrival.event_id)
             if current is None or current.state != "taken":

@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 
 from greylag.adapters.store.port import Arrival
@@ -14,6 +15,35 @@ _DEFECT_SECONDS = 30.0
 
 #: Handles an arrival; returns in how many seconds it is to be tried again, 0 where it is settled.
 Handle = Callable[[Arrival], Awaitable[float]]
+
+
+class Rush:
+    """Counts what is more urgent than handling: to keep what is heard, and to show that it was."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._over = asyncio.Event()
+        self._over.set()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Be more urgent meanwhile."""
+        self._count += 1
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._over.set()
+
+    async def over(self, seconds: float) -> None:
+        """Wait until nothing is under way, ``seconds`` at most."""
+        if seconds <= 0 or self._over.is_set():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
 
 
 class Line:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from greylag.adapters.chat.port import Control, Heard, Post
 from greylag.delivery.cell import PLATFORM, About, digest_of, label_of
 from greylag.delivery.conversing.front.house import House, Turn, message_id_of
+from greylag.delivery.conversing.front.line import Rush
 from greylag.domain.conversation import Conversation
 from greylag.domain.errors import BackendError, GreylagError, PolicyRefused
 from greylag.domain.ids import TaskId
@@ -20,7 +21,7 @@ from greylag.governance.question import Asset, Target
 _log = logging.getLogger(__name__)
 _POST_SECONDS = 60.0
 _MARK_SECONDS = 10.0
-_MARKS_AT_ONCE = 8
+_MARKS_AT_ONCE = 16
 _MOST_MARKS = 500
 #: What anybody may read: it says nothing of what was asked or why it was refused.
 PUBLIC = Label("public")
@@ -29,8 +30,9 @@ PUBLIC = Label("public")
 class Notices:
     """Says things straight to a chat, each by a decision of its own."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, rush: Rush | None = None) -> None:
         self._house = house
+        self._rush = rush or Rush()
         self._marking: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_MARKS_AT_ONCE)
 
@@ -118,9 +120,11 @@ class Notices:
     async def _mark(self, heard: Heard) -> None:
         where, mark = heard.conversation, "seen"
         try:
-            async with self._turns, asyncio.timeout(_MARK_SECONDS):
-                permit = await asyncio.to_thread(self._mark_permit, where, heard.event_id, mark)
-                await self._house.chat(where.source).mark(permit, where, heard.message_id, mark)
+            async with asyncio.timeout(_MARK_SECONDS):
+                with self._rush.under_way():
+                    async with self._turns:
+                        permit = await asyncio.to_thread(self._mark_permit, where, heard.event_id, mark)
+                        await self._house.chat(where.source).mark(permit, where, heard.message_id, mark)
                 await self._observed(permit, "sent")
         except TimeoutError:
             _log.info("no sign of life on a message of %s: the chat is slow", where.source)
