@@ -44,7 +44,7 @@ Object.defineProperty(window, "pwned", {set() { console.error("EXECUTED: window.
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error("CSP: " + event.violatedDirective + " " + event.blockedURI));
 """
-_SETTINGS = Settings(server=ServerSettings(port=0), bounds=BoundSettings(parallel_runs=4))
+SETTINGS = Settings(server=ServerSettings(port=0), bounds=BoundSettings(parallel_runs=4))
 _NUMBERS = itertools.count(1)
 
 
@@ -97,7 +97,7 @@ class Site:
 
     def say(self, task_id: str, said: Sequence[tuple[str, str, tuple[Offer, ...]]]) -> None:
         """Put messages (kind, text and offers) into a thread, as the platform itself would if it were made to."""
-        control, ledger, _ = open_stores(_SETTINGS, self.home)
+        control, ledger, _ = open_stores(SETTINGS, self.home)
         vault = LocalVault(self.home / "cells" / "local" / "vault", "local")
         task = TaskId(task_id)
         try:
@@ -145,19 +145,24 @@ _GIT = {
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
-    """A platform with the scripted model, the example repository, and people; taken down at the end."""
+def serving(
+    settings: Settings = SETTINGS, people: Mapping[str, list[str]] = PEOPLE, prepared: int = 3
+) -> Iterator[Site]:
+    """A platform with the scripted model, the example repository, and people; taken down at the end.
+
+    ``prepared`` changes are made meanwhile, for `Site.waiting`.
+    """
     # Not pytest's own folder: sockets lie in the home, and their paths are short or nothing.
     with tempfile.TemporaryDirectory(prefix="glweb-", ignore_cleanup_errors=True) as folder:
         home = Path(folder) / "home"
         prepare_home(home)
-        server = BackgroundServer(example_settings(_SETTINGS), home)
+        server = BackgroundServer(example_settings(settings), home)
         site = Site(server.start(), read_operator_token(home), home)
         try:
-            for name, roles in PEOPLE.items():
+            for name, roles in people.items():
                 site.tokens[name] = site.post("/people", {"name": name, "roles": roles})["token"]
             site.post("/repositories", example_body(), by="grace")
-            site.prepare(3)
+            site.prepare(prepared)
             yield site
         finally:
             server.stop()
