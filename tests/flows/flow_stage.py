@@ -252,8 +252,9 @@ def start_stage(
     env: Mapping[str, str] | None = None,
     tokens: dict[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
+    people: Mapping[str, Sequence[str]] = PEOPLE,
 ) -> Stage:
-    """Start `greylag up` on ``home`` with the settings file ``settings``; without ``tokens`` the people are made.
+    """Start `greylag up` on ``home`` with the settings file ``settings``; without ``tokens`` the ``people`` are made.
 
     ``facts`` are fact files of the operator's own, by name.
     """
@@ -281,8 +282,10 @@ def start_stage(
                 raise AssertionError("the platform did not start:\n" + "".join(seen)) from None
     stage = Stage(home, seen[-1].split("answers at ", 1)[1].split()[0], given, process, lines, tokens or {})
     if not tokens:
-        for name, roles in PEOPLE.items():
-            made = stage.call("POST", "/people", json={"name": name, "roles": roles, "email": f"{name}@example.org"})
+        for name, roles in people.items():
+            made = stage.call(
+                "POST", "/people", json={"name": name, "roles": list(roles), "email": f"{name}@example.org"}
+            )
             stage.tokens[name] = made.json()["token"]
     return stage
 
@@ -316,11 +319,14 @@ def _collect(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> Non
 
 @contextmanager
 def staged(
-    settings: str = "", env: Mapping[str, str] | None = None, facts: Mapping[str, str] | None = None
+    settings: str = "",
+    env: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
+    people: Mapping[str, Sequence[str]] = PEOPLE,
 ) -> Iterator[Stage]:
     """A platform in a temporary folder that is taken down at the end."""
     with tempfile.TemporaryDirectory(prefix="glflow-", ignore_cleanup_errors=True) as folder:
-        stage = start_stage(Path(folder) / "home", settings, env, facts=facts)
+        stage = start_stage(Path(folder) / "home", settings, env, facts=facts, people=people)
         try:
             yield stage
         finally:

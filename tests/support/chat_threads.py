@@ -2,11 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app.bootstrap import open_stores
 from greylag.app.fake_slack import Workspace
+from greylag.app.settings import load_settings
+from greylag.domain.ids import TaskId
+from greylag.domain.references import Reference
 
 #: How the stand-in reads a step of a live card aloud.
 _STEP = re.compile(r"^ *[○…✓✗] (.*)$", re.MULTILINE)
@@ -21,21 +27,19 @@ class Shown:
     steps: tuple[str, ...] = ()
 
 
-def assert_same_thread(own: Sequence[Any], shown: Sequence[Shown], typed_there: int) -> None:
+def assert_same_thread(own: Sequence[Any], shown: Sequence[Shown], typed: Sequence[str]) -> None:
     """Each message of the ``own`` thread stands in the chat exactly once, in its order; nothing else does.
 
-    ``typed_there`` of them were typed in that chat; what the bot brought there is all the rest, and a run of progress
-    is one live card that names each of its steps once.
+    ``typed`` is what people typed in that chat, as the own thread has it. The bot brought all the rest there, and a run
+    of progress is one live card that names each of its steps once.
     """
-    typed = [each.text for each in shown if not each.by_bot]
-    assert len(typed) == typed_there
-    people = [each["text"] for each in own if each["author"] != "greylag"]
-    here = [text for text in people if any(_same(text, each) for each in typed)]
-    assert len(here) == len(typed)
-    assert all(_same(text, each) for text, each in zip(here, typed, strict=True))
+    here = [_flat(each.text) for each in shown if not each.by_bot]
+    assert len(here) == len(typed), here
+    assert all(_flat(text) in each for text, each in zip(typed, here, strict=True)), here
+    assert [each["text"] for each in own if each["text"] in typed] == list(typed)
     expected = [
         (kind == "progress", [each["text"] for each in run])
-        for kind, messages in groupby((each for each in own if each["text"] not in here), lambda each: each["kind"])
+        for kind, messages in groupby((each for each in own if each["text"] not in typed), lambda each: each["kind"])
         for run in ([list(messages)] if kind == "progress" else [[each] for each in messages])
     ]
     ours = [each for each in shown if each.by_bot]
@@ -58,8 +62,18 @@ def shown_in_slack(slack: Workspace, root: str) -> list[Shown]:
     return shown
 
 
-def _same(own: str, typed: str) -> bool:
-    return _flat(own) in _flat(typed)
+def reached_the_agent(home: Path, task_id: str, words: str) -> bool:
+    """Whether an agent was given ``words``: told while it worked, or in the prompt of its next try."""
+    control, ledger, _ = open_stores(load_settings(home, {}), home)
+    vault, subject = LocalVault(home / "cells" / "local" / "vault", "local"), TaskId(task_id)
+    try:
+        events = [record.event for record in control.events.read(subject)]
+        values = [getattr(event, each.name) for event in events for each in fields(event)]
+        kept = {each for each in values if isinstance(each, Reference) and each.kind in ("prompt", "transcript")}
+        return any(words.encode() in vault.get(each, subject=subject) for each in kept)
+    finally:
+        ledger.close()
+        control.close()
 
 
 def _flat(text: str) -> str:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from greylag import __version__
@@ -63,7 +64,8 @@ def create_app(platform: Platform, git: ASGIApp) -> FastAPI:
     mount_pages(app)
     app.mount("/git", git)
     if platform.chats.events is not None:
-        app.mount("/slack/events", platform.chats.events)
+        # Not mounted: a mount answers its own address with a redirect, which Slack does not follow.
+        app.router.routes.append(Route("/slack/events", platform.chats.events))
     app.add_exception_handler(GreylagError, _refused)  # type: ignore[arg-type]  # narrower than Exception, as meant
     app.add_exception_handler(RequestValidationError, _malformed)  # type: ignore[arg-type]  # the same
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # the same
