@@ -1,4 +1,4 @@
-"""What must hold of conversations after any number of kills; like `tests.chaos.invariants`, read with the platform down.
+"""What must hold of conversations after any number of kills; read with the platform down.
 
 Two witnesses are compared: what the platform's own stores say of its threads, and what stands in the stand-in.
 """
@@ -119,7 +119,7 @@ def nothing_stands_twice(told: Told) -> Iterator[str]:
 
 
 def everything_is_there_in_order(told: Told) -> Iterator[str]:
-    """Each message of the own thread stands in the chat with its words, in the own thread's order; nothing else does."""
+    """Each message of the own thread stands in the chat, with its words and in its order; nothing else does."""
     by_ts = {each.ts: each for each in told.seen}
     handles: list[str] = []
     for message, handle in told.handles():

@@ -1,4 +1,4 @@
-"""`kill -9` while people talk with the platform in Slack: nothing said is lost, doubled or out of order, all is answered.
+"""`kill -9` while people talk with the platform in Slack: nothing is lost, doubled or disordered, all is answered.
 
 Slack is the stand-in, reached by the real client over Socket Mode; it goes on while the platform is gone. It loses
 answers on top, and what nobody took in time it does not tell again.
@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def _play(moments: list[Moment], rng: random.Random, again: str, say: Callable[[
             kills, threads, victim = _told(folder, server, moments, rng)
             problems = _all_that_is_wrong(victim, workspace, threads)
             assert not problems, "\n".join(problems)
+            _the_checks_can_fail(victim, workspace, threads)
     except BaseException as error:
         (folder / "moments.json").write_text(shown(moments))
         workspace.keep(folder / "workspace.json")
@@ -100,6 +102,20 @@ def _all_that_is_wrong(victim: Victim, workspace: Workspace, threads: list[Threa
     if problems:
         problems += [json.dumps(list(workspace.lines(each)), ensure_ascii=False) for each in workspace.messages(ROOM)]
     return problems
+
+
+def _the_checks_can_fail(victim: Victim, workspace: Workspace, threads: list[Thread]) -> None:
+    """One message more, one less, or two the other way round in the stand-in: each of it is found."""
+    kept = dict(workspace.world.messages)
+    ours = [each for each in workspace.thread(threads[0].root) if each.user == workspace.bot.id]
+    first, second = ours[0], ours[1]
+    doubled = kept | {"9999999999.000001": replace(first, ts="9999999999.000001")}
+    lost = {ts: each for ts, each in kept.items() if each is not second}
+    turned = kept | {first.ts: replace(second, ts=first.ts), second.ts: replace(first, ts=second.ts)}
+    for wrong in (doubled, lost, turned):
+        workspace.world.messages = wrong
+        assert check_conversations(victim.home, victim.env, workspace, threads)
+    workspace.world.messages = kept
 
 
 def _teller(request: pytest.FixtureRequest) -> Callable[[str], None]:
