@@ -152,7 +152,8 @@ def agents_words_are_told(scene: Scene) -> Iterator[str]:
         keys = {message.key for message in scene.control.threads.messages(task.task_id, limit=10_000)}
         for run in task.runs:
             agent_ran = f"begins/{run.run_id}" in keys
-            if agent_ran and run.detail and str(run.status) != "failed" and f"summary/{run.run_id}" not in keys:
+            told_apart = str(run.status) in ("failed", "stopped")  # how such a run ended is said in other words
+            if agent_ran and run.detail and not told_apart and f"summary/{run.run_id}" not in keys:
                 yield f"{task.task_id}: what the agent of {run.run_id} said at its end was never told"
 
 

@@ -12,22 +12,30 @@ import os
 import signal
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from greylag.adapters.agents.backends.command import CommandAgent
+from greylag.adapters.agents.port import AgentResult, Assignment
+from greylag.adapters.chat.backends.slack import chat as slack
+from greylag.adapters.chat.backends.slack.calls import Calls
 from greylag.adapters.deploy.backends.process import ProcessDeployer
 from greylag.adapters.engine.backends.dbos import DbosEngine
 from greylag.adapters.forge.backends.builtin import BuiltinForge
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.sandbox.backends.bubblewrap import BubblewrapSandbox
+from greylag.adapters.store.backends.sql_chats import SqlChatStore
 from greylag.adapters.store.backends.sql_deployments import SqlDeploymentStore
 from greylag.adapters.store.backends.sql_directory import SqlDirectory
 from greylag.adapters.store.backends.sql_events import SqlEventStore
 from greylag.adapters.store.backends.sql_ledger import SqlLedgerStore
 from greylag.adapters.store.backends.sql_threads import SqlThreadStore
 from greylag.adapters.vault.backends.local import LocalVault
+from greylag.app import bootstrap
 from greylag.app.cli.context import set_home
 from greylag.app.cli.serving import run_platform
+from greylag.delivery.conversing.front import Front
 from greylag.domain.errors import GreylagError
 
 #: Where it can die: everything that leaves a trace outside the process.
@@ -39,7 +47,15 @@ SITES: dict[str, tuple[type, str]] = {
     "start": (DbosEngine, "start"), "wake": (DbosEngine, "wake"), "session": (LocalGateway, "open"),
     "sandbox": (BubblewrapSandbox, "start"), "deploy": (ProcessDeployer, "apply"),
     "retire": (ProcessDeployer, "stop"),
+    "take": (Front, "take"), "arrive": (SqlChatStore, "arrive"), "settle": (SqlChatStore, "settle"),
+    "bind": (SqlChatStore, "bind"), "sending": (SqlChatStore, "sending"), "sent": (SqlChatStore, "sent"),
+    "note": (SqlChatStore, "put_note"), "post": (slack.SlackChat, "post"), "mark": (slack.SlackChat, "mark"),
+    "call": (Calls, "call"),
 }  # fmt: skip
+#: A program that works in the place of Claude Code, as a JSON list: then no model is needed.
+AGENT = "GREYLAG_CHAOS_AGENT"
+#: As the real one waits, but for Slack's pace of a message a second.
+_TIMING = slack.Timing(pace_seconds=0.2, ping_seconds=1.0, lost_seconds=5.0, look_again_seconds=2.0)
 
 
 def die() -> None:
@@ -101,9 +117,26 @@ def tell_events(journal: Path) -> None:
     SqlEventStore.append = told  # type: ignore[method-assign]
 
 
+def employ(command: tuple[str, ...]) -> None:
+    """Let ``command`` do what is asked for in chat, in Claude Code's place; a chat's words never name a program."""
+
+    class Employed(CommandAgent):
+        def __init__(self, binary: Path | None) -> None:
+            super().__init__()
+            self.name = "claude"
+
+        async def work(self, assignment: Assignment) -> AgentResult:
+            return await super().work(replace(assignment, command=command))
+
+    bootstrap.ClaudeAgent = Employed  # type: ignore[misc, assignment]
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     tell_events(folder / "journal")
+    slack.Timing = functools.partial(slack.Timing, **asdict(_TIMING))  # type: ignore[misc, assignment]
+    if os.environ.get(AGENT):
+        employ(tuple(json.loads(os.environ[AGENT])))
     if len(sys.argv) > 2:
         Fuse(**json.loads(sys.argv[2]))
     set_home(folder / "home")
