@@ -31,7 +31,7 @@ def assert_same_thread(own: Sequence[Any], shown: Sequence[Shown], typed: Sequen
     """Each message of the ``own`` thread stands in the chat exactly once, in its order; nothing else does.
 
     ``typed`` is what people typed in that chat, as the own thread has it. The bot brought all the rest there, and a run
-    of progress is one live card that names each of its steps once.
+    of progress, up to the next message of anybody, is one live card that names each of its steps once.
     """
     here = [_flat(each.text) for each in shown if not each.by_bot]
     assert len(here) == len(typed), here
@@ -39,8 +39,9 @@ def assert_same_thread(own: Sequence[Any], shown: Sequence[Shown], typed: Sequen
     assert [each["text"] for each in own if each["text"] in typed] == list(typed)
     expected = [
         (kind == "progress", [each["text"] for each in run])
-        for kind, messages in groupby((each for each in own if each["text"] not in typed), lambda each: each["kind"])
+        for kind, messages in groupby(own, lambda each: each["kind"])
         for run in ([list(messages)] if kind == "progress" else [[each] for each in messages])
+        if run[0]["text"] not in typed
     ]
     ours = [each for each in shown if each.by_bot]
     listing = "\n".join(f"{each.text!r} {each.steps}" for each in ours)
