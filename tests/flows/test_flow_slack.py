@@ -11,7 +11,7 @@ import httpx
 import pytest
 from flow_stage import Stage, staged
 
-from greylag.adapters.store.chat_port import Arrival
+from greylag.adapters.store.port import Arrival
 from greylag.app.bootstrap import open_stores
 from greylag.app.fake_slack import Rules, Server, Workspace
 from greylag.app.fake_slack.dispatching import in_http, signed_headers

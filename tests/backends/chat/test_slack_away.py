@@ -13,7 +13,7 @@ import pytest
 
 from greylag.adapters.chat.backends.slack.calls import SlackAccess
 from greylag.adapters.chat.backends.slack.chat import SlackChat, Timing
-from greylag.adapters.store.chat_port import ChatPerson
+from greylag.adapters.store.port import ChatPerson
 from greylag.app.fake_slack import Rules, Server, Workspace
 from greylag.app.fake_slack.faults import Fault
 from greylag.delivery.cell import About
