@@ -18,7 +18,7 @@ from greylag.app.fake_slack.dispatching import in_http, signed_headers
 from greylag.app.fake_slack.world.records import Delivery
 from greylag.app.install.tools import find_claude
 from greylag.app.settings import Settings, load_settings
-from tests.support.chat_threads import assert_same_thread, shown_in_slack
+from tests.support.chat_threads import assert_same_thread, reached_the_agent, shown_in_slack
 
 ROOM = "general"
 PEOPLE = {"ada": ["requester", "reviewer"], "grace": ["requester", "reviewer", "operator"], "lin": ["requester"]}
@@ -205,9 +205,12 @@ def test_a_reply_that_comes_before_its_request_is_not_lost(talk: Talk) -> None:
     (task_id,) = slack.wait(lambda: talk.tasks_of(root), 30.0)
     talk.settled(task_id)
     assert talk.tasks_of(root) == [task_id]
-    # It was nobody's reply when it came; as part of the thread it is in what the agent was given.
-    assert talk.arrival(f"{slack.channel(ROOM).id}/{reply}") is None
-    assert "ada: with a test, please" in talk.stage.content(task_id, "prompt").decode()
+    # Nobody's reply where it came first: then it is in what the agent is given as part of the thread; else a reply.
+    taken = talk.arrival(f"{slack.channel(ROOM).id}/{reply}")
+    assert taken is None or taken.state == "handled"
+    said = [each["text"] for each in talk.stage.messages(task_id)]
+    assert said.count("with a test, please") == (0 if taken is None else 1)
+    assert reached_the_agent(talk.stage.home, task_id, "with a test, please")
 
 
 def test_replies_that_change_places_are_both_taken(talk: Talk) -> None:
