@@ -48,9 +48,10 @@ class Messenger:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def end(self) -> None:
-        """Say of everything that was brought and not taken that it comes next."""
+        """Say of everything that was to be told and wasn't taken, or came too late to be brought, that it comes next."""
         task = await self._cell.task(self._task_id)
-        for index in sorted(self._brought - self._heard - self._refused):
+        meant = {index for index in range(self._known, len(task.follow_ups)) if task.follow_up_modes[index] == "add"}
+        for index in sorted((meant | self._brought) - self._heard - self._refused):
             text = "The agent had ended before it could be told; what was said last comes next."
             await self._cell.say(task, "text", text, f"untold/{self._run_id}/{index}")
 
