@@ -48,7 +48,7 @@ class Messenger:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def end(self) -> None:
-        """Say of everything that was to be told and wasn't taken, or came too late to be brought, that it comes next."""
+        """Say of all that was to be told and wasn't taken, or came too late to be brought, that it comes next."""
         task = await self._cell.task(self._task_id)
         meant = {index for index in range(self._known, len(task.follow_ups)) if task.follow_up_modes[index] == "add"}
         for index in sorted((meant | self._brought) - self._heard - self._refused):
