@@ -154,7 +154,7 @@ async def open_platform(settings: Settings, home: Path) -> Opened:
         seal=lambda statement: envelope_bytes(sign_statement(statement, key)),
         workspaces=places.cell / "workspaces", slots=asyncio.Semaphore(settings.bounds.parallel_runs),
         default_agent=settings.agent.default, endpoint=models.endpoint, model=models.model, labels=models.labels,
-        bounds=bounds_of(settings),
+        bounds=bounds_of(settings), advises=settings.agent.intake_model == "advise",
         why=lambda decision_id: line_about(Explainer(policy.policy, home), ledger, decision_id), chats=control.chats,
     )  # fmt: skip
     engine = DbosEngine(region, places.engine_url, settings.region.worker, places.cell / "engine")

@@ -81,6 +81,9 @@ class AgentSettings(_Strict):
     """Which agent works where a request names none."""
 
     default: Literal["claude", "acp", "command"] = Field(default="claude", description="Its name.")
+    intake_model: Literal["off", "advise"] = Field(
+        default="off", description="`advise`: where intake's rules are not sure, it asks the model once."
+    )
     claude_binary: Path | None = Field(default=None, description="Claude Code; none takes the one set-up fetched.")
 
 

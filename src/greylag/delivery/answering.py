@@ -91,7 +91,7 @@ async def last_step(cell: Cell, task: Task) -> str:
 def spent_words(task: Task, now: datetime) -> str:
     """Return time and cost of ``task`` so far."""
     until = task.changed_at if task.ended else now
-    turns = sum(run.turns for run in task.runs)
+    turns = task.model_calls
     cost = f"{task.cost_usd_micros / 1_000_000:.4f} USD in {turns} model {'call' if turns == 1 else 'calls'}"
     tries = f", {len(task.runs)} {'attempt' if len(task.runs) == 1 else 'attempts'}" if task.runs else ""
     return f"So far: {duration((until - task.received_at).total_seconds())}{tries}, {cost}."

@@ -101,7 +101,7 @@ class Cell:
     ``default_agent`` and ``model`` are used where a request names none; ``labels`` says, per endpoint, what must be
     shown where no real model works. ``slots`` bounds the sandboxes that run at once. ``why`` says in one line why a
     decision was a no and the least that would change it, "" where that can't be told. ``chats`` remembers which task
-    is talked about where; None where there are no chats.
+    is talked about where; None where there are no chats. ``advises``: intake asks the model what its rules can't tell.
     """
 
     region: str
@@ -132,6 +132,7 @@ class Cell:
     bounds: Bounds = Bounds()
     why: Callable[[str], str] = _untold
     chats: ChatStore | None = None
+    advises: bool = False
 
     async def task(self, task_id: TaskId) -> Task:
         """Return the task as its log tells it now."""

@@ -1,6 +1,9 @@
-"""Where people and the platform talk, and what a message offers to do."""
+"""Where people and the platform talk, what a message offers to do, and what a model made of one."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from greylag.domain.states import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,28 @@ class Offer:
     verb: str
     label: str
     value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAdvised:
+    """An event: a model was asked, once, how a request is to be read, because the rules were not sure.
+
+    ``intent``, ``repository`` and ``ask`` (``none``, ``repository``, ``wording``) are its answer, checked; all are
+    empty where there was none that can be used, and then ``code`` says why. The rest is what the call was, as for an
+    agent's: money in millionths of a US dollar. ``model`` is empty where nothing was sent.
+    """
+
+    moves_to: ClassVar[TaskStatus | None] = None
+    intent: str
+    repository: str
+    ask: str
+    endpoint: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd_micros: int
+    decision_id: str
+    code: str = ""
 
 
 #: What can be offered. ``see`` and ``open`` only lead to a page.

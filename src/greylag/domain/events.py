@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from greylag.domain.conversation import RequestAdvised
 from greylag.domain.ids import ApprovalId, BuildId, ChangeId, ReleaseId, RunId, TaskId
 from greylag.domain.labels import Label
 from greylag.domain.references import Reference
@@ -431,7 +432,7 @@ Event = (
     | ChangePushed | ReviewRequested | FollowUpReceived | ApprovalGiven | ApprovalVoided | ChangeRejected
     | ChangeMerged | ReleaseStarted | ReleaseFinished | ReleaseRolledBack | TaskReleased | StopRequested
     | EvidenceSealed | TaskClosed | TaskRefused | TaskCancelled | TaskExpired | TaskFailed | RunSteered | TaskTakenOver
-    | ChangeHandedBack | TaskAnswered
+    | ChangeHandedBack | TaskAnswered | RequestAdvised
 )  # fmt: skip
 
 EVENT_TYPES: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from greylag.domain import events as ev
+from greylag.domain.conversation import RequestAdvised
 from greylag.domain.errors import IntegrityError
 from greylag.domain.ids import ChangeId, ReleaseId
 from greylag.domain.labels import Label
@@ -115,6 +116,8 @@ def _apply_talk(task: Task, event: ev.Event) -> Task:
     match event:
         case ev.QuestionAsked() | ev.QuestionAnswered():
             return _apply_question(task, event)
+        case RequestAdvised(model=model, cost_usd_micros=cost):
+            return replace(task, advice=event, advised=(*task.advised, cost) if model else task.advised)
         case ev.TaskPlaced():
             return replace(
                 task, region=event.region, sandbox=event.sandbox, agent=event.agent, endpoint=event.endpoint,
@@ -153,7 +156,7 @@ def _apply_question(task: Task, event: ev.QuestionAsked | ev.QuestionAnswered) -
     if isinstance(event, ev.QuestionAsked):
         return replace(
             task, question=event.question, question_about=event.about, choices=event.choices,
-            questions=task.questions + 1,
+            questions=task.questions + 1, advice=None,
         )  # fmt: skip
     answered = replace(task, question="", question_about="", choices=())
     if event.words is not None:

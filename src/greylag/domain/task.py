@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from greylag.domain import events as ev
+from greylag.domain.conversation import RequestAdvised
 from greylag.domain.ids import ApprovalId, BuildId, ChangeId, ReleaseId, RunId, TaskId
 from greylag.domain.labels import Label
 from greylag.domain.references import Reference
@@ -104,7 +105,8 @@ class Task:
     ``inputs`` are the sequence numbers of events by people (answers, follow-ups, approvals, rejections, stops),
     so that a worker which wakes up late still sees all of them. Money is in millionths of a US dollar.
     ``questions`` counts what was asked; ``answers`` are those in free text. ``taken_over_by`` works on it by hand now;
-    ``took_over`` are all who ever did.
+    ``took_over`` are all who ever did. ``advice`` is what a model said of the request as it stands, until somebody is
+    asked; ``advised`` is what each such call has cost.
     ``label`` is what everything made from the task's inputs carries at least, None before intake knew; it only grows.
     """
 
@@ -135,6 +137,8 @@ class Task:
     questions: int = 0
     answers: tuple[Reference, ...] = ()
     answer_authors: tuple[str, ...] = ()
+    advice: RequestAdvised | None = None
+    advised: tuple[int, ...] = ()
     room: str = ""
     thread: str = ""
     context: Reference | None = None
@@ -233,6 +237,11 @@ class Task:
         return self.change
 
     @property
+    def model_calls(self) -> int:
+        """How many model calls are settled: its runs', and intake's."""
+        return sum(run.turns for run in self.runs) + len(self.advised)
+
+    @property
     def cost_usd_micros(self) -> int:
-        """What the task's settled model calls have cost so far."""
-        return sum(run.cost_usd_micros for run in self.runs)
+        """What the task's settled model calls have cost so far: its runs', and intake's."""
+        return sum(run.cost_usd_micros for run in self.runs) + sum(self.advised)

@@ -17,7 +17,7 @@ from models_stage import ENDPOINT, KEY, MODEL, Hall, Stub, anthropic, body, hall
 from greylag.adapters.models.conformance import post
 from greylag.adapters.models.gateway import LocalGateway
 from greylag.adapters.models.port import TurnReceipt
-from greylag.domain.errors import BackendError, OperatorError
+from greylag.domain.errors import BackendError, GreylagError, OperatorError
 from greylag.domain.labels import Label
 from tests.support.sight import PlainSight
 
@@ -535,3 +535,40 @@ async def test_sockets_of_a_killed_process_are_swept_and_living_ones_stay(
             assert not stale.exists()
             assert foreign.exists()
             assert (await living.ask())[0] == 200
+
+
+async def test_a_call_of_the_platforms_own_goes_the_same_way(hall: Hall, stub: Stub) -> None:
+    answer = json.loads(await hall.gateway.complete(hall.grant(run_id="run_own"), body()))
+    assert answer["content"][0]["text"] == "hi"
+    (decision,), (outcome,) = hall.ledger.of("decision"), hall.ledger.of("outcome")
+    assert hall.receipts == [TurnReceipt(1, ENDPOINT, MODEL, 100, 20, 600, decision["decision_id"], "us", 200)]
+    assert (decision["stage"], decision["principal"]) == ("prompt", "agent:run_own")
+    assert outcome["facts"]["cost_usd_micros"] == 600
+
+
+@pytest.mark.parametrize(
+    ("grant", "fields", "code"),
+    [
+        ({"cap_usd_micros": 0}, {}, "GL-BUDGET-001"),
+        ({"max_calls": 0}, {}, "GL-BUDGET-003"),
+        ({"endpoint": "another"}, {}, "GL-GATEWAY-001"),
+        ({"label": Label("restricted")}, {}, "GL-POLICY-001"),
+        ({}, {"messages": []}, "GL-GATEWAY-004"),
+        ({}, {"mcp_servers": [{"url": "https://example.org"}]}, "GL-GATEWAY-005"),
+        ({}, {"model": "priceless"}, "GL-BUDGET-002"),
+    ],
+)
+async def test_a_call_of_the_platforms_own_is_refused_as_an_agents(
+    hall: Hall, stub: Stub, grant: dict[str, Any], fields: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(GreylagError) as refused:
+        await hall.gateway.complete(hall.grant(**grant), body(**fields))
+    assert refused.value.code == code
+    assert (stub.seen, hall.receipts) == ([], [])
+
+
+async def test_a_call_of_the_platforms_own_whose_receipt_is_lost_says_so(hall: Hall, stub: Stub) -> None:
+    hall.ledger.fails_on = {"outcome": OSError("the disk is full")}
+    with pytest.raises(BackendError) as lost:
+        await hall.gateway.complete(hall.grant(), body())
+    assert lost.value.code == "GL-GATEWAY-007"

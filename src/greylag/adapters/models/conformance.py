@@ -13,7 +13,7 @@ import msgspec
 
 from greylag.adapters.models.port import Gateway, ModelCall, ModelReply, RunGrant, Session, TurnReceipt, Upstream
 from greylag.adapters.models.reply.usage import UsageReader, usage_of
-from greylag.domain.errors import GreylagError, IntegrityError
+from greylag.domain.errors import GreylagError, IntegrityError, RequestRefused
 from greylag.egress.permit import Permit
 
 _SECONDS = 60.0
@@ -75,7 +75,8 @@ async def examine_gateway(subject: GatewaySubject) -> tuple[Finding, ...]:
         "says no to unknown paths": _unknown_path, "counts tokens by itself": _counts,
         "refuses what is no request": _refuses_garbage, "refuses an unknown price": _refuses_price,
         "holds the number of calls": _holds_calls, "holds the budget": _holds_budget,
-        "holds policy": _holds_policy, "forgets a closed run": _forgets,
+        "holds policy": _holds_policy, "carries a call of the platform's own": _completes,
+        "forgets a closed run": _forgets,
     }  # fmt: skip
     return tuple([await _tried(name, check(subject)) for name, check in checks.items()])
 
@@ -295,6 +296,20 @@ async def _holds_policy(subject: GatewaySubject) -> None:
         _refused(await run.ask(), "GL-POLICY-001")
         await run.close()
     _want(not run.receipts, f"receipts {run.receipts!r}")
+
+
+async def _completes(subject: GatewaySubject) -> None:
+    run = _Run(subject)
+    answer = await subject.gateway.complete(run.grant, _body(subject.model, subject.prompt, stream=False))
+    _want(usage_of(answer) is not None, f"no usage in {answer[:200]!r}")
+    _want([each.number for each in run.receipts] == [1], f"receipts {run.receipts!r}")
+    poor = _Run(subject, cap_usd_micros=10, spent_usd_micros=11)
+    try:
+        await subject.gateway.complete(poor.grant, _body(subject.model, subject.prompt, stream=False))
+    except RequestRefused as error:
+        _want(error.code == "GL-BUDGET-001" and not poor.receipts, f"refused with {error.code}, {poor.receipts!r}")
+        return
+    raise _Unmet("a call without money was carried out")
 
 
 async def _forgets(subject: GatewaySubject) -> None:

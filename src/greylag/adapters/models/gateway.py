@@ -7,7 +7,9 @@ from pathlib import Path
 
 from greylag.adapters.models.listener import Listener, listen, sweep
 from greylag.adapters.models.port import RunGrant, Session, Sight, Upstream
+from greylag.adapters.models.request import read_request
 from greylag.adapters.models.session import RunSession
+from greylag.adapters.models.single import SingleAnswer
 from greylag.adapters.models.turn import Turns
 from greylag.domain.clock import Clock
 from greylag.domain.errors import OperatorError
@@ -49,24 +51,47 @@ class LocalGateway:
         Raises OperatorError ``GL-GATEWAY-001`` for an endpoint that is not configured, ``GL-GATEWAY-002`` where no
         socket can be made.
         """
-        upstream = self._upstreams.get(grant.endpoint)
-        if upstream is None:
-            raise OperatorError(
-                "GL-GATEWAY-001",
-                f"endpoint `{grant.endpoint}` is not configured; configured are"
-                f" {', '.join(f'`{name}`' for name in sorted(self._upstreams)) or 'none'}.",
-                "add the endpoint to the settings, or choose another one.",
-            )
+        upstream = self._upstream(grant.endpoint)
         await self.close(grant.run_id)
-        # Price tables are large and load when first asked: not here, where every other run would wait.
-        await asyncio.to_thread(upstream.price, "")
+        turns = await self._turns(grant, upstream)
         await asyncio.to_thread(sweep, self._socket_dir, _PREFIX)
         token = f"glt_{self._clock.entropy(32).hex()}"
-        turns = Turns(grant, upstream, self._door, self._sight, self._clock.entropy(16).hex(), self._call_seconds)
         session = RunSession(turns, token)
         listener = await listen(self._socket_dir, f"{_PREFIX}{self._clock.entropy(12).hex()}", session)
         self._open[grant.run_id] = _Open(turns, session, listener)
         return Session(listener.path, token)
+
+    async def complete(self, grant: RunGrant, body: bytes) -> bytes:
+        """Carry one call of the platform's own through: decided, reserved, sent, settled and receipted as an agent's.
+
+        Raises as `open` and `Turns.take`, RequestRefused ``GL-GATEWAY-004`` and ``-005`` for a body that no agent may
+        send, BackendError ``GL-GATEWAY-007`` where the receipt could not be kept, ``-009`` for too long an answer and
+        ``-014`` for one that is an error.
+        """
+        draft, answer = read_request(body), SingleAnswer(grant.endpoint)
+        turns = await self._turns(grant, self._upstream(grant.endpoint))
+        try:
+            await turns.take(draft, {}, answer)
+        finally:
+            await turns.drain()
+        turns.raise_lost()
+        return answer.body
+
+    def _upstream(self, endpoint: str) -> Upstream:
+        upstream = self._upstreams.get(endpoint)
+        if upstream is None:
+            raise OperatorError(
+                "GL-GATEWAY-001",
+                f"endpoint `{endpoint}` is not configured; configured are"
+                f" {', '.join(f'`{name}`' for name in sorted(self._upstreams)) or 'none'}.",
+                "add the endpoint to the settings, or choose another one.",
+            )
+        return upstream
+
+    async def _turns(self, grant: RunGrant, upstream: Upstream) -> Turns:
+        # Price tables are large and load when first asked: not here, where every other run would wait.
+        await asyncio.to_thread(upstream.price, "")
+        return Turns(grant, upstream, self._door, self._sight, self._clock.entropy(16).hex(), self._call_seconds)
 
     def relabel(self, run_id: str, label: Label) -> None:
         """Join ``label`` to the run's, for every call that is decided from now on."""

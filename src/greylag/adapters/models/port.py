@@ -155,6 +155,15 @@ class Gateway(Protocol):
         """Listen for one run. Raises OperatorError ``GL-GATEWAY-001`` for an endpoint that is not configured."""
         ...
 
+    async def complete(self, grant: RunGrant, body: bytes) -> bytes:
+        """Carry one call of the platform's own through, as an agent's, and return the body of the answer.
+
+        ``body`` is a Messages request that is not streamed. Raises what stands in the way of an agent's call
+        (RequestRefused, PolicyRefused, OperatorError, BackendError), and BackendError ``GL-GATEWAY-014`` where the
+        endpoint answers with an error. Cancelling it ends the call at the endpoint; it is settled all the same.
+        """
+        ...
+
     def relabel(self, run_id: str, label: Label) -> None:
         """Join ``label`` to the run's: every call that is decided from now on carries it. An unknown run is fine.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from greylag.delivery.intake.places import Known, find_place, names_in
 from greylag.delivery.intake.trust import own_words, parts
 from greylag.delivery.intake.vocabulary import CAMPAIGN
-from greylag.delivery.intake.wishes import says_too_little, wish_in
+from greylag.delivery.intake.wishes import only_assumed, says_too_little, wish_in
 
 #: What a request can be for. Rolling back changes what is live without a task: it is told how, so it is ``status``.
 INTENTS = ("fix", "feature", "release", "question", "campaign", "status", "stop")
@@ -25,7 +25,7 @@ class Reading:
     ``candidates`` are all repositories, the likeliest first. ``missing`` is what must be asked now: ``wording``,
     ``repository`` or nothing (the answer to the first often says the other). ``about`` says what a ``status`` is asked
     of: ``live``, ``roll back``, ``abilities``, or empty for work under way. ``several`` names the repositories of a
-    campaign. ``reasons`` say why, in words.
+    campaign. ``reasons`` say why, in words. ``assumed``: nothing said the intent, it is what most requests are for.
     """
 
     intent: str
@@ -35,6 +35,7 @@ class Reading:
     reasons: tuple[str, ...]
     about: str = ""
     several: tuple[str, ...] = ()
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ def read(said: Said, repositories: Sequence[Known], *, repository: str | None = 
         reasons.append("it names neither a thing nor what it should do")
     elif found is None:
         missing = ("repository",)
-    return Reading(intent, found, place.order, missing, tuple(reasons), about)
+    assumed = intent == "fix" and only_assumed(said.own, names)
+    return Reading(intent, found, place.order, missing, tuple(reasons), about, assumed=assumed)
 
 
 def _own(texts: Sequence[str]) -> str:

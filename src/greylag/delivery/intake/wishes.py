@@ -37,6 +37,13 @@ def wish_in(words: str, names: Sequence[str] = ()) -> tuple[str, str]:
     return _untold(words, clauses), ""
 
 
+def only_assumed(words: str, names: Sequence[str] = ()) -> bool:
+    """Return whether no rule knows what ``words`` are for, so that `wish_in` falls back to `fix`."""
+    clauses = [clause for clause in (_head(each, names) for each in _CLAUSE_ENDS.split(words)) if clause]
+    spoken = any(_told(clause) or known.QUESTION.match(clause) for clause in clauses)
+    return not spoken and not known.BUG.search(words) and not known.WISH.search(words)
+
+
 def says_too_little(words: str, intent: str, names: Sequence[str] = ()) -> bool:
     """Return whether ``words`` name neither a thing nor a behaviour, or a change without what it shall become."""
     if intent in ("stop", "status", "release"):

@@ -7,6 +7,7 @@ from greylag.delivery.briefing import reading_of, repositories_here
 from greylag.delivery.cell import CONTROL_STORE, Cell, label_of
 from greylag.delivery.echo import echo_all
 from greylag.delivery.hints import to_answer
+from greylag.delivery.intake.advising import ADVISED
 from greylag.delivery.intake.reading import Reading
 from greylag.domain import events as ev
 from greylag.domain.conversation import Offer
@@ -150,6 +151,10 @@ async def _accept(cell: Cell, task: Task, reading: Reading, found: Repository | 
     if "wording" in reading.missing and task.questions:
         text_said = f"I take it as a {reading.intent} in {name}, and decide myself what was left open."
         await cell.say(task, "text", text_said, "assumed")
+    if ADVISED in reading.reasons:
+        label = cell.labels.get(cell.endpoint, "")
+        by = f"A model ({label})" if label else "A model"
+        await cell.say(task, "text", f"{by} took it as a {reading.intent} in {name}; if not, say `stop`.", "advised")
     accepted = ev.TaskAccepted(name, reading.intent, label_of(task).level, permit.decision_id)
     await cell.record(task.task_id, accepted, "accepted")
 

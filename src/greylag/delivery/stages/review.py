@@ -90,7 +90,7 @@ async def _card(cell: Cell, task: Task, change: Change, made: Build, subject: st
         *look_first,
         f"checks: {report.splitlines()[0] if report else 'no report'}",
         f"build: {made.name} {made.artifact.digest[:19]}… ({made.artifact.size_bytes} bytes)",
-        f"cost: {task.cost_usd_micros / 1_000_000:.4f} USD in {sum(each.turns for each in task.runs)} model calls"
+        f"cost: {task.cost_usd_micros / 1_000_000:.4f} USD in {task.model_calls} model calls"
         + (f" ({label})" if label else ""),
         f"decisions: {len(task.decisions)} on record; {task.placement}",
         f"digest: {subject}",

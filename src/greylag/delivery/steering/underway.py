@@ -41,7 +41,7 @@ def under_way(cell: Cell, task_id: TaskId) -> UnderWay:
     return UnderWay(
         line=line, said_at=said_at, round=run.round if run else 0, attempt=run.attempt if run else 0,
         since_seconds=max(0.0, (cell.clock.now() - began).total_seconds()) if began else 0.0,
-        model_calls=sum(each.turns for each in task.runs), cost_usd_micros=task.cost_usd_micros,
+        model_calls=task.model_calls, cost_usd_micros=task.cost_usd_micros,
     )  # fmt: skip
 
 
