@@ -81,8 +81,8 @@ async def _asked_model(cell: Cell, task: Task, said: Said, reading: Reading) -> 
         receipts.append(receipt)
 
     label = label_of(task)
-    for each in repositories_here(cell):  # whose names and keywords the model is to choose from, they are said too
-        if reading.repository in (None, each.name):
+    for each in repositories_here(cell):  # names and keywords to choose from are said too, and are theirs
+        if each.name in (*reading.candidates, reading.repository):
             label = label.joined(cell.labeller.of_repository(each))
     grant = RunGrant(
         task_id=task.task_id, run_id=derived_id("run", task.task_id, "advice", str(task.questions)),
