@@ -151,7 +151,7 @@ def test_what_is_live_is_answered_in_the_thread(window: Open, site: Site) -> Non
     ada.status("answered")
     expect(page.locator("#words")).to_have_text("Answered.")
     expect(page.locator(".thread > li").last).to_contain_text("staging")
-    assert page.get_by_role("button", name=re.compile("Send|Stop|Approve")).count() == 0
+    expect(page.get_by_role("button", name=re.compile("Send|Stop|Approve"))).to_have_count(0)
     assert ada.audit() == []
     ada.shot("answered")
 

@@ -132,14 +132,23 @@ class MemoryChat:
                 raise RequestRefused("GL-CHAT-001", "there is no such message.", "none.")
             changed.post = post
             return handle
-        there = [each for each in self.shown if (each.post.conversation, each.post.key) == (post.conversation, post.key)]
+        there = [
+            each for each in self.shown if (each.post.conversation, each.post.key) == (post.conversation, post.key)
+        ]
         if uncertain and there:
             return there[0].handle
         self.shown.append(Shown(f"m{len(self.posts)}-{len(self.shown)}", post))
         return self.shown[-1].handle
 
     async def upload(
-        self, permit: Permit, conversation: Conversation, name: str, content: bytes, key: str, *, uncertain: bool = False
+        self,
+        permit: Permit,
+        conversation: Conversation,
+        name: str,
+        content: bytes,
+        key: str,
+        *,
+        uncertain: bool = False,
     ) -> str:
         permit.require(Stage.CHAT, self.where, digest_of(content))
         self.faults.tick("upload")

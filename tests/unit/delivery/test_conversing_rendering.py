@@ -56,7 +56,7 @@ def one(offer: Offer, task: Task = TASK) -> Control:
     [
         (Offer("approve", "Approve", "sha256:ab"), ("approve", "sha256:ab", "task_1", "", "primary", "", "approve")),
         (Offer("reject", "Reject", "sha256:ab"), ("reject", "sha256:ab", "task_1", "", "danger", "Why not?",
-                                                  "reject REASON")),
+                                                  "reject: REASON")),
         (Offer("answer", "murmur", "murmur"), ("answer", "murmur", "task_1", "", "plain", "", "murmur")),
         (Offer("stop", "Stop"), ("stop", "", "task_1", "", "danger", "", "stop")),
         (Offer("status", "Where?"), ("status", "", "task_1", "", "plain", "", "status")),

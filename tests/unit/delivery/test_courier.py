@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from greylag.adapters.chat.port import Post
+from greylag.adapters.store.port import Spoken
 from greylag.delivery import hints
 from greylag.delivery.cell import digest_of
 from greylag.delivery.conversing.courier import Courier, Pace
@@ -357,9 +358,8 @@ async def test_what_could_not_even_be_read_is_given_up_too(stage: ChatStage) -> 
     stage.say(task_id, "text", "0")
     damaged = stage.put(task_id, "other")
     reference = replace(damaged, digest="sha256:" + "0" * 64, region="elsewhere")
-    stage.control.threads.say(
-        task_id, author="greylag", kind="text", body=reference, key="damaged", decision_id="", at=AT
-    )
+    spoken = Spoken("greylag", "text", "damaged")
+    stage.control.threads.say(task_id, spoken, body=reference, decision_id="", at=AT)
     stage.say(task_id, "text", "1")
     await stage.deliver()
     assert stage.chat.words() == ["0", f"There is news in task_1: {PAGE}", "1"]

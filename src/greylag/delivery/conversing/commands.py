@@ -120,7 +120,7 @@ def words_for(verb: str, value: str = "") -> str:
     """Return the words that do what the offer ``verb`` with ``value`` does, for chats without buttons; "" for none."""
     if verb == "roll_back":
         environment, _, digest = value.partition("/sha256:")
-        return f"roll back {environment} {digest[:DIGEST_CHARACTERS]}"
+        return f"roll back {environment} {digest[:DIGEST_CHARACTERS]}".rstrip()
     spoken = {"approve": "approve", "reject": "reject: REASON", "stop": "stop", "status": "status", "answer": value}
     return spoken.get(verb, "")
 
