@@ -27,8 +27,8 @@ async def main() -> None:
         await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text="I am on it.")
 
     handler = AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
-    handler.client.web_client = client  # type: ignore[union-attr]  # asked for the address of the socket
-    await handler.connect_async()
+    handler.client.web_client = client  # asked for the address of the socket
+    await handler.connect_async()  # type: ignore[no-untyped-call]
     await asyncio.Event().wait()
 
 

@@ -9,6 +9,8 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 import httpx
 import uvicorn
@@ -25,7 +27,11 @@ _ANSWER = json.dumps(
 ).encode()  # fmt: skip
 
 
-async def _stub(scope, receive, send):
+async def _stub(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+) -> None:
     while (await receive()).get("more_body"):
         pass
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_ANSWER)).encode())]

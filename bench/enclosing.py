@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,11 @@ from greylag.adapters.sandbox.port import SandboxSpec
 from greylag.adapters.sandbox.toolchain import find_toolchain
 from greylag.adapters.store.opening import open_cell, open_control
 from greylag.app.install.clock import SystemClock
+from greylag.app.install.law.lawbook import read_scanner
+from greylag.app.whatif.example import made_up_world
+from greylag.delivery.governing.discharging import Pseudonyms
+from greylag.delivery.governing.labelling import Labels
+from greylag.domain.labels import Label
 from greylag.domain.stages import Stage
 from greylag.egress.door import Door
 from greylag.egress.http import HttpDoor
@@ -84,8 +90,14 @@ async def _gateway_figures(machine: Machine, folder: Path, url: str, calls: int,
         clock=clock, witness=control.witness,
     )  # fmt: skip
     upstream = AnthropicUpstream("bench", HttpDoor(url, Stage.PROMPT, "bench"), "bench-key-0000", lambda model: _PRICE)
-    gateway = LocalGateway({"bench": upstream}, Door(_Yes(), ledger, clock, "local"), clock, folder / "gw")
-    grant = RunGrant("task_1", "run_1", "local", "bench", "internal", 10**12, 0, 10**6, _kept)
+    today, home = clock.now().date(), folder / "world"
+    home.mkdir()
+    facts = made_up_world(home, today).book.as_of(today, today)
+    pseudonyms = Pseudonyms(secrets.token_bytes(32))
+    labels = Labels(read_scanner(), lambda: facts, "local", secrets.token_bytes(32), pseudonyms)
+    door = Door(_Yes(), ledger, clock, "local")
+    gateway = LocalGateway({"bench": upstream}, door, clock, folder / "gw", sight=labels)
+    grant = RunGrant("task_1", "run_1", "local", "bench", Label("internal"), 10**12, 0, 10**6, _kept)
     session = await gateway.open(grant)
     spent: list[float] = []
 
@@ -102,7 +114,7 @@ async def _gateway_figures(machine: Machine, folder: Path, url: str, calls: int,
     await gateway.shutdown()
     ledger.close()
     control.close()
-    note = "two ledger entries, reservation, settlement and relay are in it; the policy is a function that says yes"
+    note = "scanner, two ledger entries, reservation, settlement and relay; the policy is a function that says yes"
     return [
         Figure(
             "model call by the gateway", "ms", taken["gateway"], "straight to the endpoint", taken["direct"], note=note

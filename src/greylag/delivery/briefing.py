@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from greylag.adapters.models.port import RunGrant, TurnReceipt
 from greylag.delivery.cell import Cell, label_of
-from greylag.delivery.intake.advising import Advice, advice_in, advice_request, unsure, with_advice
+from greylag.delivery.intake.advising import Advice, advice_in, advice_request, choices, unsure, with_advice
 from greylag.delivery.intake.places import Known, paths_in
 from greylag.delivery.intake.reading import Reading, Said, read, said_in
 from greylag.delivery.prompts import Answer, Asked
@@ -82,7 +82,7 @@ async def _asked_model(cell: Cell, task: Task, said: Said, reading: Reading) -> 
 
     label = label_of(task)
     for each in repositories_here(cell):  # names and keywords to choose from are said too, and are theirs
-        if each.name in (*reading.candidates, reading.repository):
+        if each.name in choices(reading):
             label = label.joined(cell.labeller.of_repository(each))
     grant = RunGrant(
         task_id=task.task_id, run_id=derived_id("run", task.task_id, "advice", str(task.questions)),
@@ -110,7 +110,7 @@ async def _advice(cell: Cell, grant: RunGrant, said: Said, reading: Reading) -> 
             answer = await cell.gateway.complete(grant, body)
     except TimeoutError as error:
         raise BackendError("GL-INTAKE-011", "the model did not advise in time.", remedy) from error
-    advice = advice_in(answer, reading.candidates)
+    advice = advice_in(answer, choices(reading))
     if advice is None:
         raise BackendError("GL-INTAKE-010", "the model's answer is not the advice that was asked for.", remedy)
     return advice

@@ -61,7 +61,7 @@ async def test_the_gateway_keeps_its_promises(upstream: tuple[Upstream, str], so
         hall.gateway, grant, upstream[1], "Say hi.", denied=replace(grant, label=Label("restricted"))
     )
     findings = await examine_gateway(subject)
-    assert len(findings) == 11
+    assert len(findings) == 12
     assert unmet(findings) == {}
 
 

@@ -337,6 +337,7 @@ async def test_what_is_about_a_restricted_repository_is_decided_as_restricted(st
     assert (task.advice.code, model.calls) == ("GL-POLICY-001", [])
     _, acted, task = await readings(cell, stage.asked("fix it in tills", number=3))
     assert (acted.repository, acted.missing, len(model.calls)) == ("tills", (), 1)
+    assert b"payroll" not in model.calls[0], "what is not in question is not told"
 
 
 async def test_without_money_nothing_is_asked(stage: Stage) -> None:

@@ -47,10 +47,15 @@ def unsure(reading: Reading) -> bool:
     return bool(reading.missing) or reading.assumed
 
 
+def choices(reading: Reading) -> tuple[str, ...]:
+    """Return the names that a model may choose from, the likeliest first: one, where the rules found the repository."""
+    return ((reading.repository,) if reading.repository else reading.candidates)[:_REPOSITORIES]
+
+
 def advice_request(model: str, own: str, reading: Reading, repositories: Sequence[Known]) -> bytes:
-    """Return the Messages request: the requester's ``own`` words, and what may be meant, the likeliest first."""
+    """Return the Messages request: the requester's ``own`` words, and the `choices` with their keywords."""
     known = {each.name: each for each in repositories}
-    listed = [known[name] for name in reading.candidates if name in known][:_REPOSITORIES]
+    listed = [known[name] for name in choices(reading) if name in known]
     shown = [
         {"name": each.name, "keywords": [word[:_KEYWORD_CHARACTERS] for word in each.keywords[:_KEYWORDS]]}
         for each in listed
