@@ -74,6 +74,12 @@ class Memory:
         if task_id not in self.started:
             self.started.append(task_id)
 
+    def running(self) -> frozenset[TaskId]:
+        return frozenset(self.started) - self.ended
+
+    def failed(self) -> dict[TaskId, str]:
+        return {}
+
     def wake(self, task_id: TaskId, key: str) -> None:
         self.wakes.setdefault(task_id, set()).add(key)
 
@@ -132,15 +138,17 @@ class Chain(Scene):
             self.cell, agents={"claude": cast(Any, agent)}, sandbox=cast(Any, sandbox), slots=asyncio.Semaphore(1)
         )
         store, chat = cast(Any, self.cell.chats), cast(Any, Fragile(self.kept, self.fuse))
-        desk = Desk(self.cell, cast(Any, Fragile(self.memory, self.fuse)))
-        self.front = Front(House(self.cell, desk, store, [chat], self.links, PAGES, self.rooms))
+        self.desk = Desk(self.cell, cast(Any, Fragile(self.memory, self.fuse)))
+        self.front = Front(House(self.cell, self.desk, store, [chat], self.links, PAGES, self.rooms))
         self.courier = Courier(self.cell, store, {SOURCE: chat}, PAGES, pace=QUICK)
 
     async def live(self, said: Sequence[Heard]) -> None:
         """Live once: the chat tells what was not acknowledged, all of it works until nothing is left to do or it dies.
 
+        It begins as the platform does, with a sweep that finds whom nobody woke.
         The chat tells each thing when what came before it was dealt with, as people wait for an answer.
         """
+        await asyncio.to_thread(self.desk.sweep)
         work = [asyncio.create_task(self.front.run()), asyncio.create_task(self.courier.run())]
         work.append(asyncio.create_task(self._flows()))
         try:

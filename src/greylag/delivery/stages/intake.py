@@ -72,6 +72,7 @@ async def intake(cell: Cell, task_id: TaskId) -> str:
 
 async def read_answer(cell: Cell, task_id: TaskId) -> str:
     """Look whether the question was answered: ``received`` (go on), ``asked`` (wait on) or ``ended``."""
+    await echo_all(cell, task_id)
     task = await cell.task(task_id)
     if task.stop_requested_by:
         await cell.record(task_id, ev.TaskCancelled(task.stop_requested_by, "stopped before it began"), "cancelled")
