@@ -71,7 +71,7 @@ def advice_request(model: str, own: str, reading: Reading, repositories: Sequenc
 def advice_in(answer: bytes, names: Sequence[str]) -> Advice | None:
     """Return the advice in ``answer``, the body of a Messages reply; None for anything but exactly what was asked for.
 
-    ``names`` are the known repositories. Never raises.
+    ``names`` are the `choices` it was given. Never raises.
     """
     found = _object(_text(answer))
     if found is None or set(found) != {"intent", "repository", "ask"}:
